@@ -1,0 +1,8 @@
+// Runs in Codex's network as root, for a moment: opens the relay's socket and hands it to the agent.
+import { createServer } from "node:net";
+
+const port = Number(process.argv.at(-1));
+const server = createServer();
+server.listen({ host: "127.0.0.1", port }, () => {
+  process.send?.("listening", server, {}, () => process.disconnect());
+});

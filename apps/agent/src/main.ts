@@ -1,0 +1,47 @@
+import { chmodSync, mkdirSync, readFileSync } from "node:fs";
+import { limits } from "@mayfly/core/limits";
+import { serveAttempt } from "./attempt.ts";
+import { createChannel } from "./channel.ts";
+import { claimAttempt, introduce } from "./claim.ts";
+import { createConfinement } from "./confinement.ts";
+import { messageOf } from "./failure.ts";
+import { createNetwork, listenInside } from "./network.ts";
+import { RELAY_PORT, places } from "./places.ts";
+import { bundledPrograms } from "./programs.ts";
+import { createRelay } from "./relay.ts";
+import { parseSettings } from "./settings.ts";
+import { createWatchdog } from "./watchdog.ts";
+
+// The machine's own last word until an attempt sets a nearer one: the longest that anyone may want of it.
+const LIFETIME_S = (limits.idleMachineMs + 24 * 60 * 60_000) / 1_000;
+
+/** One machine's life: wait for an attempt, serve it, end. Process 1 powers the machine off as soon as this has ended. */
+async function main(): Promise<void> {
+  const { broker } = parseSettings(readFileSync("/proc/cmdline", "utf8"));
+  const watchdog = createWatchdog();
+  watchdog.arm(LIFETIME_S);
+  const channel = createChannel(broker);
+  const hello = introduce();
+  const programs = bundledPrograms();
+  // Both at once: a machine that waits is ready when its attempt comes.
+  const [assignment, relay] = await Promise.all([claimAttempt(channel, hello), prepareRelay()]);
+  watchdog.arm(assignment.seconds + (limits.resultMs + limits.machineGraceMs) / 1_000);
+  const confinement = createConfinement(places.network);
+  await serveAttempt({ channel, confinement, relay, programs, broker, codexVersion: hello.codex }, assignment);
+
+  async function prepareRelay(): Promise<ReturnType<typeof createRelay>> {
+    mkdirSync(places.run, { recursive: true });
+    chmodSync(places.run, 0o711);
+    await createNetwork(places.network);
+    const listener = await listenInside({ network: places.network, port: RELAY_PORT, helper: programs.listen });
+    return createRelay({ listener, broker });
+  }
+}
+
+try {
+  await main();
+  process.exit(0);
+} catch (error) {
+  console.error(`mayfly agent: ${messageOf(error)}`);
+  process.exit(1);
+}

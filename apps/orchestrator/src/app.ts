@@ -1,0 +1,257 @@
+import { strict as assert } from "node:assert";
+import {
+  type Ceiling,
+  type Clock,
+  type Ids,
+  limits,
+  type MachineId,
+  type Provider,
+  type PullRequestOrigin,
+  type Receipt,
+  renderReceipt,
+  type Run,
+  type RunId,
+  type Store,
+} from "@mayfly/core";
+import type { FastifyInstance } from "fastify";
+import type { Logger } from "pino";
+import { createAuthorise } from "./broker/authorise.ts";
+import { createChannels } from "./broker/channels.ts";
+import { createModelGateway, type ModelUpstream } from "./broker/model-gateway.ts";
+import type { Confine } from "./confine/confinement.ts";
+import { uidOffsets } from "./confine/uid-offsets.ts";
+import { createFleet } from "./fleet/controller.ts";
+import { createMachineSteps } from "./fleet/machine-steps.ts";
+import type { GitHubApp } from "./github/app.ts";
+import { createPullRequestReader, placeOf } from "./github/pull-requests.ts";
+import { createHandleDelivery } from "./intake/handle-delivery.ts";
+import { createRedelivery } from "./intake/redelivery.ts";
+import { createRunStarter } from "./intake/start-run.ts";
+import { buildWebhookServer } from "./intake/webhook-server.ts";
+import { createPublisher } from "./publish/publisher.ts";
+import { createDispatch } from "./runs/dispatch.ts";
+import { createGatherFacts, type GatherFacts } from "./runs/facts.ts";
+import { createRecheckRun } from "./runs/recheck-run.ts";
+import { createRecords } from "./runs/records.ts";
+import { createRunSteps } from "./runs/steps.ts";
+import { createWakeupQueue } from "./runs/wakeups.ts";
+import { createSources } from "./source/sources.ts";
+import { createFolderArchive } from "./store/archive.ts";
+import { connectForCommands, connectForQueue, type RedisAddress, waitUntilReady } from "./store/connection.ts";
+import { createDeliveryStore } from "./store/deliveries.ts";
+import { createRecordStore } from "./store/records.ts";
+import { createResultStore } from "./store/results.ts";
+import { createStickyStore } from "./store/stickies.ts";
+import { buildControlApi } from "./web/control-api.ts";
+
+/** Every key of ours in Redis, so that one may be shared. */
+const PREFIX = "mayfly:";
+/** How often what there is is compared with what should be: the longest that a lost wake-up delays anything. */
+const RECONCILE_MS = 1_000;
+/** How often GitHub's delivery log is compared with what we have. */
+const REDELIVERY_MS = 120_000;
+const REDIS_START_MS = 10_000;
+
+/** Everything the service is made of that is not made here: ports, so that a test or a simulation can put its own. */
+export interface ServiceDeps {
+  readonly stateDir: string;
+  readonly redis: RedisAddress;
+  readonly clock: Clock;
+  readonly ids: Ids;
+  readonly log: Logger;
+  readonly provider: Provider;
+  /** The folder in which the broker listens for that machine. */
+  readonly channelFolder: (machine: MachineId) => string;
+  readonly confine: Confine;
+  readonly removeConfined: (path: string) => Promise<void>;
+  readonly model: ModelUpstream;
+  readonly modelDefault: string;
+  readonly github: GitHubApp;
+  readonly githubHost: string;
+  readonly gitUrl: (origin: PullRequestOrigin) => string;
+  readonly webhookSecrets: readonly string[];
+  /** Values that must not appear in anything published. */
+  readonly secrets: () => readonly string[];
+  readonly policy: Ceiling;
+  readonly machinesMax: number;
+  readonly warm: number;
+  readonly launchFailuresMax: number | null;
+}
+
+export interface Service {
+  readonly store: Store;
+  /** A finished run's receipt, as stored; null while there is none. */
+  readonly readReceipt: (run: RunId) => Promise<Receipt | null>;
+  /** What a run's record does not carry: its result, its machines. */
+  readonly facts: GatherFacts;
+  readonly webhook: FastifyInstance;
+  readonly control: FastifyInstance;
+  /** A run that was asked for otherwise than by a webhook. */
+  submit(run: Run): Promise<void>;
+  /** Ends a run by an operator's wish; its machine is destroyed. Idempotent. */
+  cancel(run: RunId): Promise<void>;
+  /** Begins to work. */
+  start(): Promise<void>;
+  /** Stops work and lets go. Machines live on and are adopted by the next start. */
+  close(): Promise<void>;
+}
+
+/** Puts the service together. Nothing runs before `start`. Throws STORE_UNAVAILABLE. */
+export async function buildService(deps: ServiceDeps): Promise<Service> {
+  const { clock, ids, log, provider } = deps;
+  const redis = connectForCommands(deps.redis);
+  await waitUntilReady(redis, REDIS_START_MS);
+  const shared = { redis, prefix: PREFIX };
+  const store = createRecordStore({ ...shared, keepFinishedMs: limits.finishedRunMs });
+  const results = createResultStore({ ...shared, keepMs: limits.finishedRunMs });
+  const deliveries = createDeliveryStore({ ...shared, keepMs: limits.deliveryMemoryMs, clock });
+  const stickies = createStickyStore(shared);
+  const archive = createFolderArchive(`${deps.stateDir}/archive`);
+  const wakeups = createWakeupQueue({ connect: () => connectForQueue(deps.redis), prefix: PREFIX, log });
+  const records = createRecords({ store, clock });
+  const facts = createGatherFacts({ store, results });
+
+  const reader = createPullRequestReader(deps.github);
+  const recheck = createRecheckRun(reader);
+  const sources = createSources({
+    stateDir: deps.stateDir,
+    confine: deps.confine,
+    firstUidOffset: uidOffsets.source.first,
+    remove: deps.removeConfined,
+    gitUrl: deps.gitUrl,
+    listCommits: (origin) => reader.reading(placeOf(origin), (reading) => reading.commits(origin)),
+    withReadToken: (origin, use) => deps.github.withToken("source", placeOf(origin), use),
+    log,
+  });
+  const publisher = createPublisher({
+    app: deps.github,
+    facts,
+    stickies,
+    recheck,
+    githubHost: deps.githubHost,
+    secrets: deps.secrets,
+    clock,
+    log,
+  });
+  const runSteps = createRunSteps({
+    records,
+    sources,
+    publisher,
+    wakeups,
+    clock,
+    log,
+    storeReceipt: async (run) => archive.ensureStored(`${run.id}.json`, await receiptOf(run)),
+  });
+
+  const gateway = createModelGateway({ upstream: deps.model, log });
+  const channels = createChannels({
+    authorise: createAuthorise({ store, clock }),
+    dispatch: createDispatch({ store, records, wakeups, clock, ids, recheck }),
+    records,
+    results,
+    sources,
+    gateway,
+    wakeups,
+    clock,
+    ids,
+    log,
+    folderOf: deps.channelFolder,
+  });
+  const fleet = createFleet({
+    store,
+    records,
+    provider,
+    wakeups,
+    clock,
+    ids,
+    log,
+    machinesMax: deps.machinesMax,
+    warm: deps.warm,
+    runMsMax: deps.policy.runMsMax,
+    launchFailuresMax: deps.launchFailuresMax,
+  });
+  const machineSteps = createMachineSteps({
+    records,
+    provider,
+    channels,
+    wakeups,
+    clock,
+    log,
+    onLaunchFailed: (fault) => fleet.noteFailedLaunch(fault),
+  });
+
+  const handleDelivery = createHandleDelivery({
+    deliveries,
+    store,
+    records,
+    wakeups,
+    starter: createRunStarter({ reader, ceiling: deps.policy, modelDefault: deps.modelDefault }),
+    clock,
+    ids,
+    log,
+    labels: deps.policy.labels,
+    appSlug: async () => (await deps.github.identity()).slug,
+    forgetRepository: (id) => sources.ensureRepositoryRemoved(id),
+  });
+  const redelivery = createRedelivery({ app: deps.github, deliveries, clock, log });
+
+  async function receiptOf(run: Run): Promise<string> {
+    assert(run.phase === "done", "a receipt is for a run that has ended");
+    return `${JSON.stringify(renderReceipt(run, await facts(run)), null, 2)}\n`;
+  }
+
+  let looking: NodeJS.Timeout | null = null;
+
+  async function reconcile(): Promise<void> {
+    await fleet.reconcile();
+    for (const id of await deliveries.listOpen()) {
+      await wakeups.wakeDelivery(id);
+    }
+  }
+
+  const webhook = buildWebhookServer({ secrets: deps.webhookSecrets, deliveries, wake: wakeups.wakeDelivery, log });
+  const control = buildControlApi({ store, results, records, deliveries, wakeups, archive });
+
+  return {
+    store,
+    facts,
+    webhook,
+    control,
+    async readReceipt(run) {
+      const text = await archive.read(`${run}.json`);
+      return text === null ? null : (JSON.parse(text) as Receipt);
+    },
+    async submit(run) {
+      await store.commit([{ kind: "run", value: run, version: 0 }]);
+      await wakeups.wakeRun(run.id);
+    },
+    async cancel(id) {
+      const ending = { outcome: "cancelled", code: "operator", detail: "an operator cancelled it" } as const;
+      await records.applyToRun(id, { type: "end", ending });
+      await wakeups.wakeRun(id);
+    },
+    async start() {
+      await wakeups.start({
+        run: runSteps.stepRun,
+        machine: machineSteps.stepMachine,
+        delivery: handleDelivery,
+        reconcile,
+        reconcileMs: RECONCILE_MS,
+      });
+      if (deps.webhookSecrets.length > 0) {
+        const look = () =>
+          void redelivery.look().catch((err: unknown) => log.warn({ err }, "GitHub's delivery log could not be read"));
+        looking = setInterval(look, REDELIVERY_MS);
+        look();
+      }
+    },
+    async close() {
+      clearInterval(looking ?? undefined);
+      await webhook.close();
+      await control.close();
+      await wakeups.close();
+      await channels.close();
+      redis.disconnect();
+    },
+  };
+}

@@ -1,0 +1,172 @@
+import { Readable } from "node:stream";
+import { setTimeout as wait } from "node:timers/promises";
+import {
+  type AgentEvent,
+  ClaimRequest,
+  type Clock,
+  EventBatch,
+  GateReport,
+  type HeartbeatAnswer,
+  type Ids,
+  limits,
+  type MachineId,
+  PROTOCOL_VERSIONS_SERVED,
+  ResultFrame,
+  type ResultStore,
+  type RunEvent,
+  type RunId,
+  type Sources,
+  type Wakeups,
+} from "@mayfly/core";
+import type { FastifyInstance } from "fastify";
+import type { Logger } from "pino";
+import type { z } from "zod";
+import { type Dispatch, hashOf } from "../runs/dispatch.ts";
+import type { Records } from "../runs/records.ts";
+import type { Authorise, Standing } from "./authorise.ts";
+import type { ModelGateway } from "./model-gateway.ts";
+import { Refusal } from "./refusal.ts";
+
+/** How long a claim waits for an attempt before the agent asks again: its question is also its sign of life. */
+const CLAIM_MS = 10_000;
+const CLAIM_POLL_MS = 200;
+
+export interface AttemptRoutesDeps {
+  readonly authorise: Authorise;
+  readonly dispatch: Dispatch;
+  readonly records: Records;
+  readonly results: ResultStore;
+  readonly sources: Sources;
+  readonly gateway: ModelGateway;
+  readonly wakeups: Wakeups;
+  readonly clock: Clock;
+  readonly ids: Ids;
+  readonly log: Logger;
+}
+
+/** Everything a machine may say, on its own channel. The machine is the channel's; nothing it sends says which it is. */
+export function registerAttemptRoutes(app: FastifyInstance, machine: MachineId, deps: AttemptRoutesDeps): void {
+  const { authorise, records, results, ids, clock } = deps;
+
+  async function tell(run: RunId, event: RunEvent): Promise<void> {
+    await records.applyToRun(run, event);
+    await deps.wakeups.wakeRun(run);
+  }
+
+  app.post("/v1/claim", async (request, reply) => {
+    const hello = parse(ClaimRequest, request.body);
+    if (!PROTOCOL_VERSIONS_SERVED.includes(hello.protocol)) {
+      throw new Refusal("PROTOCOL_UNKNOWN");
+    }
+    const until = clock.now() + CLAIM_MS;
+    for (;;) {
+      const greeted = await records.applyToMachine(machine, { type: "hello" });
+      if (greeted.machine.phase !== "ready") {
+        // It was given an attempt and asks again: the answer was lost, or somebody plays. Either way it is spent (I1).
+        await records.applyToMachine(machine, { type: "destroy", why: "unwanted" });
+        await deps.wakeups.wakeMachine(machine);
+        throw new Refusal("CLAIMED_BEFORE");
+      }
+      const assignment = await deps.dispatch.claim(machine);
+      if (assignment !== null) {
+        return assignment;
+      }
+      if (clock.now() >= until || request.raw.destroyed) {
+        return reply.code(204).send();
+      }
+      await wait(CLAIM_POLL_MS);
+    }
+  });
+
+  app.get("/v1/source", async (request, reply) => {
+    const { run } = await authorise.capability(machine, request.headers.authorization);
+    reply.header("content-type", "application/octet-stream");
+    return reply.send(Readable.from(await deps.sources.openPack(run.id)));
+  });
+
+  app.post("/v1/gate", async (request) => {
+    const { run } = await authorise.capability(machine, request.headers.authorization);
+    const report = parse(GateReport, request.body);
+    if (report.checks.some(({ ok }) => !ok) || report.safety_strategy !== run.request.task.safetyStrategy) {
+      throw new Refusal("GATE_FAILED");
+    }
+    await tell(run.id, { type: "gate_passed", report });
+    return {};
+  });
+
+  app.post("/v1/key", async (request) => {
+    const { run, attempt } = await authorise.capability(machine, request.headers.authorization);
+    if (attempt.gate === null) {
+      throw new Refusal("GATE_FAILED");
+    }
+    const key = ids.secret("mfk");
+    await tell(run.id, { type: "key_lent", hash: hashOf(key) });
+    return { key, seconds: Math.floor(limits.keyMs / 1000) };
+  });
+
+  app.post("/v1/heartbeat", async (request): Promise<HeartbeatAnswer> => {
+    const standing = await authorise.capabilityOnceGood(machine, request.headers.authorization);
+    await records.applyToMachine(machine, { type: "heard" });
+    return { stop: reasonToStop(standing, clock.now()) };
+  });
+
+  app.post("/v1/events", { bodyLimit: limits.eventBatchBytesMax * 2 }, async (request) => {
+    const { run, attempt } = await authorise.capability(machine, request.headers.authorization);
+    const { first, events } = parse(EventBatch, request.body);
+    const next = await results.appendEvents(run.id, attempt.epoch, first, events);
+    for (const step of stepsOf(events)) {
+      await tell(run.id, step);
+    }
+    return { next };
+  });
+
+  app.post("/v1/freeze", async (request) => {
+    const { run } = await authorise.capabilityOnceGood(machine, request.headers.authorization);
+    await tell(run.id, { type: "frozen" });
+    deps.gateway.cut(machine);
+    return {};
+  });
+
+  app.post("/v1/result", { bodyLimit: limits.resultBytesMax }, async (request) => {
+    const { run, attempt } = await authorise.capabilityOnceGood(machine, request.headers.authorization);
+    const frame = parse(ResultFrame, request.body);
+    if (frame.epoch !== attempt.epoch) {
+      throw new Refusal("RESULT_TAKEN");
+    }
+    if (run.phase !== "running") {
+      // The same frame again, since our answer was lost, is fine; anything else comes too late.
+      if ((await results.getResult(run.id, attempt.epoch)) === null) {
+        throw new Refusal("ENDED");
+      }
+      return {};
+    }
+    const digest = await results.putResult(run.id, attempt.epoch, frame);
+    deps.gateway.cut(machine);
+    await tell(run.id, { type: "result", frame, digest });
+    return {};
+  });
+}
+
+/** Reads a body as its schema says. Throws BODY_INVALID; what was wrong with it is the agent's own business. */
+function parse<T>(schema: z.ZodType<T>, body: unknown): T {
+  const parsed = schema.safeParse(body);
+  if (!parsed.success) {
+    throw new Refusal("BODY_INVALID");
+  }
+  return parsed.data;
+}
+
+function reasonToStop({ run, attempt }: Standing, now: number): HeartbeatAnswer["stop"] {
+  if (run.phase === "running") {
+    return now >= attempt.deadline ? "deadline" : null;
+  }
+  return "ending" in run && run.ending.outcome === "superseded" ? "superseded" : "cancelled";
+}
+
+function stepsOf(events: readonly AgentEvent[]): RunEvent[] {
+  return events.flatMap(({ type }): RunEvent[] =>
+    type === "source_ready" || type === "codex_started" || type === "codex_exited"
+      ? [{ type: "step", step: type }]
+      : [],
+  );
+}

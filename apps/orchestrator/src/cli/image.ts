@@ -1,0 +1,58 @@
+import { AppError, type Config } from "@mayfly/core";
+import { type Image, lockImage, lockPath, verifyImage } from "@mayfly/image";
+import { prepareImage } from "./machine-host.ts";
+import { createProgress } from "./progress.ts";
+import { loadSettings } from "./settings.ts";
+import type { Terminal } from "./terminal.ts";
+
+/** `mayfly image build` */
+export async function imageBuild(terminal: Terminal, flags: { frozen?: boolean; json?: boolean }): Promise<number> {
+  const config = loadSettings(terminal, {});
+  const image = await prepareImage(config, createProgress(terminal), { frozen: flags.frozen ?? false, recheck: true });
+  terminal.stdout(flags.json === true ? `${JSON.stringify(summaryOf(image))}\n` : `${image.digest}\n${image.dir}\n`);
+  return 0;
+}
+
+/** `mayfly image verify`: exit code 1 and every difference if the image is not what its digest says. */
+export async function imageVerify(terminal: Terminal, flags: { json?: boolean }): Promise<number> {
+  const config: Config = loadSettings(terminal, {});
+  const image = await prepareImage(config, createProgress(terminal));
+  const verified = await verifyImage(image.dir);
+  if (flags.json === true) {
+    terminal.stdout(
+      `${JSON.stringify({ ...summaryOf(image), ok: verified.ok, problems: verified.ok ? [] : verified.problems })}\n`,
+    );
+  } else {
+    terminal.stdout(
+      `${image.digest}  ${verified.ok ? "every byte is as its digest says" : "NOT as its digest says"}\n`,
+    );
+  }
+  if (!verified.ok) {
+    throw new AppError("IMAGE_INVALID", `${image.dir}: ${verified.problems.join("; ")}`);
+  }
+  return 0;
+}
+
+/** `mayfly image lock` */
+export async function imageLock(terminal: Terminal, flags: { json?: boolean }): Promise<number> {
+  const { cacheDir } = loadSettings(terminal, {});
+  const progress = createProgress(terminal);
+  const { changed } = await lockImage({
+    cacheDir,
+    lockPath,
+    onProgress: ({ message }) => progress.say(`image: ${message}`),
+  });
+  if (flags.json === true) {
+    terminal.stdout(`${JSON.stringify({ changed })}\n`);
+  } else {
+    for (const { name, locked, used } of changed) {
+      terminal.stdout(`${name}  ${locked} -> ${used}\n`);
+    }
+    terminal.stderr(changed.length === 0 ? "The lock file was up to date.\n" : `${changed.length} packages changed.\n`);
+  }
+  return 0;
+}
+
+function summaryOf(image: Image): { digest: string; dir: string; substituted: unknown } {
+  return { digest: image.digest, dir: image.dir, substituted: image.manifest.substituted };
+}

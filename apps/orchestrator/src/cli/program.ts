@@ -1,0 +1,86 @@
+import { Command } from "commander";
+import { imageBuild, imageLock, imageVerify } from "./image.ts";
+import { runCancel, runList, runView } from "./run-commands.ts";
+import { runLocal } from "./run-local.ts";
+import { serve } from "./serve.ts";
+import type { Terminal } from "./terminal.ts";
+
+/** Flags that several commands share. */
+interface StateFlags {
+  readonly config?: string;
+  readonly state?: string;
+}
+
+/**
+ * The command line: `mayfly <noun> <verb>`. Data goes to standard output, talk to standard error. Exit codes: 0 done,
+ * 1 it went wrong, 2 a mistake in what was typed or set, 4 a credential is missing.
+ *
+ * @returns The exit code. Throws what commands throw, and CommanderError after usage was shown.
+ */
+export async function createProgram(terminal: Terminal, argv: readonly string[]): Promise<number> {
+  let code = 0;
+  const doing = (work: Promise<number>) => work.then((exit) => void (code = exit));
+  const program = new Command("mayfly")
+    .description("Runs OpenAI Codex on pull requests, each run on a virtual machine that exists for that run alone.")
+    .exitOverride()
+    .configureOutput({ writeOut: terminal.stdout, writeErr: terminal.stderr })
+    .showHelpAfterError("(mayfly --help lists the commands)");
+  const withState = (command: Command) =>
+    command
+      .option("--config <file>", "settings file (YAML); the environment counts over it")
+      .option("--state <folder>", "state folder; else MAYFLY_STATE_DIR or the default");
+
+  withState(program.command("serve").description("take webhooks and run Codex on labelled pull requests"))
+    .addHelpText("after", "\nSettings: docs/reference/configuration.md. Prints its addresses as one JSON line.")
+    .action((flags: StateFlags) => doing(serve(terminal, flags)));
+
+  const run = program.command("run").description("runs: one task on one commit each").exitOverride();
+  run
+    .command("local")
+    .description("run Codex on a local folder in a disposable machine; prints its answer and its patch")
+    .argument("[path]", "the folder", ".")
+    .requiredOption("--prompt <text>", "what Codex shall do")
+    .option("--model <name>", "the model; else MAYFLY_MODEL or the default")
+    .option("--effort <level>", "the model's reasoning effort")
+    .option("--sandbox <mode>", "read-only, workspace-write or danger-full-access", "workspace-write")
+    .option("--safety-strategy <name>", "unprivileged-user, drop-sudo or read-only", "unprivileged-user")
+    .option("--timeout <time>", "how long Codex may take, such as 90s or 30m", "30m")
+    .option("--json", "print one JSON document instead")
+    .addHelpText(
+      "after",
+      "\nNeeds OPENAI_API_KEY (and OPENAI_BASE_URL for another endpoint). The key never enters the machine.\nWithout KVM it needs MAYFLY_ALLOW_EMULATION=true, which is for code you trust.",
+    )
+    .action((path: string, flags: Parameters<typeof runLocal>[2]) => doing(runLocal(terminal, path, flags)));
+  withState(run.command("list").description("the newest runs of the service on this host"))
+    .option("--json", "print JSON")
+    .action((flags: StateFlags & { json?: boolean }) => doing(runList(terminal, flags)));
+  withState(run.command("view").description("one run: its steps, its receipt, what Codex did"))
+    .argument("<run>", "its id")
+    .option("--json", "print JSON")
+    .action((id: string, flags: StateFlags & { json?: boolean }) => doing(runView(terminal, id, flags)));
+  withState(run.command("cancel").description("end a run and destroy its machine"))
+    .argument("<run>", "its id")
+    .option("--json", "print JSON")
+    .action((id: string, flags: StateFlags & { json?: boolean }) => doing(runCancel(terminal, id, flags)));
+
+  const image = program.command("image").description("the machine image");
+  image
+    .command("build")
+    .description("build the image unless it is there")
+    .option("--frozen", "refuse anything the lock file does not name")
+    .option("--json", "print JSON")
+    .action((flags: { frozen?: boolean; json?: boolean }) => doing(imageBuild(terminal, flags)));
+  image
+    .command("verify")
+    .description("hash every byte of the image and compare it with its digest")
+    .option("--json", "print JSON")
+    .action((flags: { json?: boolean }) => doing(imageVerify(terminal, flags)));
+  image
+    .command("lock")
+    .description("write the archive's current package versions to the lock file")
+    .option("--json", "print JSON")
+    .action((flags: { json?: boolean }) => doing(imageLock(terminal, flags)));
+
+  await program.parseAsync(argv, { from: "user" });
+  return code;
+}

@@ -1,0 +1,73 @@
+import { renderDuration, renderSteps, toTerminal } from "@mayfly/core";
+import type { RunSummary, RunView } from "../web/control-api.ts";
+import { askService } from "./control-client.ts";
+import { loadSettings } from "./settings.ts";
+import type { Terminal } from "./terminal.ts";
+
+interface Flags {
+  readonly config?: string;
+  readonly state?: string;
+  readonly json?: boolean;
+}
+
+/** `mayfly run list` */
+export async function runList(terminal: Terminal, flags: Flags): Promise<number> {
+  const { stateDir } = loadSettings(terminal, flags);
+  const { runs } = await askService<{ runs: RunSummary[] }>(stateDir, "GET", "/runs");
+  if (flags.json === true) {
+    terminal.stdout(`${JSON.stringify(runs)}\n`);
+    return 0;
+  }
+  if (runs.length === 0) {
+    terminal.stderr("There are no runs yet: add a label such as codex-review to a pull request.\n");
+  }
+  for (const run of runs) {
+    const state = run.outcome ?? (run.waitingFor === null ? run.phase : `${run.phase}, waits for ${run.waitingFor}`);
+    terminal.stdout(
+      `${run.id}  ${new Date(run.createdAt).toISOString()}  ${toTerminal(`${run.task}  ${run.about}  ${state}`)}\n`,
+    );
+  }
+  return 0;
+}
+
+/** `mayfly run view` */
+export async function runView(terminal: Terminal, id: string, flags: Flags): Promise<number> {
+  const { stateDir } = loadSettings(terminal, flags);
+  const view = await askService<RunView>(stateDir, "GET", `/runs/${encodeURIComponent(id)}`);
+  if (flags.json === true) {
+    terminal.stdout(`${JSON.stringify(view)}\n`);
+    return 0;
+  }
+  const { run, events, receipt } = view;
+  const ending = "ending" in run ? `${run.ending.outcome}: ${run.ending.code} ${run.ending.detail}` : run.phase;
+  terminal.stdout(`${run.id}  ${toTerminal(`${run.request.task.name}  ${ending}`)}\n`);
+  for (const { name, offsetMs } of renderSteps(run)) {
+    terminal.stdout(`  ${renderDuration(offsetMs).padStart(8)}  ${name}\n`);
+  }
+  terminal.stdout(`  ${events.length} events of Codex; --json shows them\n`);
+  if (receipt !== null) {
+    terminal.stdout(`${toTerminal(JSON.stringify(receipt, null, 2))}\n`);
+  }
+  return 0;
+}
+
+/** `mayfly run cancel` */
+export async function runCancel(terminal: Terminal, id: string, flags: Flags): Promise<number> {
+  const { stateDir } = loadSettings(terminal, flags);
+  const answer = await askService<{ run: RunSummary; cancelled: boolean }>(
+    stateDir,
+    "POST",
+    `/runs/${encodeURIComponent(id)}/cancel`,
+  );
+  if (flags.json === true) {
+    terminal.stdout(`${JSON.stringify(answer)}\n`);
+  } else {
+    const { run, cancelled } = answer;
+    terminal.stderr(
+      cancelled
+        ? `${run.id} is cancelled; its machine is being destroyed.\n`
+        : `${run.id} had ended already: ${run.outcome ?? run.phase}.\n`,
+    );
+  }
+  return answer.cancelled ? 0 : 1;
+}

@@ -1,0 +1,11 @@
+/** What a command may use of the process it runs in: standard output is for data, standard error for talk. */
+export interface Terminal {
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly stdout: (text: string) => void;
+  readonly stderr: (text: string) => void;
+  readonly isRoot: boolean;
+  /** True when a person watches standard error. */
+  readonly isInteractive: boolean;
+  /** Calls back once when the person or the system asks to stop. */
+  readonly onStop: (stop: () => void) => void;
+}

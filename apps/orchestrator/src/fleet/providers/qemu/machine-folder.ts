@@ -1,0 +1,109 @@
+import { chmod, mkdir, readdir, readFile, rename, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { AppError, isMachineId, type MachineId } from "@mayfly/core";
+import { z } from "zod";
+
+/** Everything of one machine on the host's disk. Only the service's user can pass `root`. */
+export interface MachineFolder {
+  readonly root: string;
+  /** The state file. */
+  readonly record: string;
+  /** The broker listens here on `broker.sock`; the forwarder sees the folder, so a new socket in it is found. */
+  readonly channel: string;
+  /** We listen here on `qmp.sock` when there is something to ask; QEMU keeps dialling. */
+  readonly qmp: string;
+  readonly console: string;
+  /** Where QEMU may fill one file that is there already, when memory dumps are allowed at all. */
+  readonly dump: string;
+}
+
+/** What is written down before a machine's process is started, and once more when it runs. */
+export type MachineRecord = z.infer<typeof recordSchema>;
+
+const recordSchema = z.strictObject({
+  schema: z.literal(1),
+  uidOffset: z.number().int().nonnegative(),
+  deadline: z.number(),
+  image: z.string().max(100),
+  /** Null until its process has been seen running: a machine is never started twice. */
+  launchedAt: z.number().nullable(),
+});
+
+/** The kernel's limit for the path of a unix socket is 108 bytes with the final zero. */
+const SOCKET_PATH_BYTES_MAX = 107;
+/** A record is some 200 bytes. */
+const RECORD_CHARS_MAX = 10_000;
+
+export function machineFolder(stateDir: string, id: MachineId): MachineFolder {
+  const root = join(machinesRoot(stateDir), id);
+  return {
+    root,
+    record: join(root, "machine.json"),
+    channel: join(root, "channel"),
+    qmp: join(root, "qmp"),
+    console: join(root, "console.log"),
+    dump: join(root, "dump"),
+  };
+}
+
+/** Throws CONFIG_INVALID when sockets below this state folder would have names too long for the kernel. */
+export function checkStateDir(stateDir: string): void {
+  const socket = join(machineFolder(stateDir, `mch_${"0".repeat(20)}` as MachineId).channel, "broker.sock");
+  const excess = Buffer.byteLength(socket) - SOCKET_PATH_BYTES_MAX;
+  if (excess > 0) {
+    throw new AppError(
+      "CONFIG_INVALID",
+      `the path of the state folder ${stateDir} is ${excess} bytes too long for unix sockets`,
+    );
+  }
+}
+
+/** Idempotent: the broker may have made the channel's folder already. */
+export async function ensureFolder(folder: MachineFolder): Promise<void> {
+  await mkdir(folder.root, { recursive: true, mode: 0o700 });
+  await chmod(folder.root, 0o700);
+  for (const shared of [folder.channel, folder.qmp, folder.dump]) {
+    await mkdir(shared, { recursive: true });
+    // The machine's uid may pass through, and is the only one that is given the way in.
+    await chmod(shared, 0o711);
+  }
+}
+
+/** The ids that have a folder. */
+export async function listFolders(stateDir: string): Promise<MachineId[]> {
+  try {
+    return (await readdir(machinesRoot(stateDir))).filter(isMachineId);
+  } catch (error) {
+    if (isMissing(error)) {
+      return [];
+    }
+    throw error;
+  }
+}
+
+/** Null when there is none, or none that can be read: then nothing was started, since it is written first. */
+export async function readRecord(folder: MachineFolder): Promise<MachineRecord | null> {
+  try {
+    const text = await readFile(folder.record, "utf8");
+    return recordSchema.parse(JSON.parse(text.slice(0, RECORD_CHARS_MAX)));
+  } catch (error) {
+    if (isMissing(error)) {
+      return null;
+    }
+    throw new AppError("MACHINE_LAUNCH_FAILED", `${folder.record} cannot be read`, { cause: error });
+  }
+}
+
+export async function writeRecord(folder: MachineFolder, record: MachineRecord): Promise<void> {
+  const draft = `${folder.record}.new`;
+  await writeFile(draft, `${JSON.stringify(record)}\n`, { mode: 0o600 });
+  await rename(draft, folder.record);
+}
+
+export function isMissing(error: unknown): boolean {
+  return error instanceof Error && "code" in error && error.code === "ENOENT";
+}
+
+function machinesRoot(stateDir: string): string {
+  return join(stateDir, "machines");
+}

@@ -1,0 +1,119 @@
+import { limits, type PullRequestFacts, type PullRequestOrigin, type PullRequests } from "@mayfly/core";
+import { type GitHubApp, type GitHubClient, type Place, statusOf } from "./app.ts";
+
+/** GitHub lists at most 250 commits of a comparison (REST: compare two commits). */
+const COMPARE_PAGE = 100;
+
+/** What one token reads, while it lives. */
+export interface Reading {
+  /** The live `role_name`; "none" for somebody GitHub does not know here. */
+  role(login: string): Promise<string>;
+  /** A text file at a commit or branch; null if there is none, or it is no regular file or too big. */
+  file(path: string, ref: string, bytesMax: number): Promise<string | null>;
+  /** The pull request's commits from the merge base on, oldest first, and the merge base. */
+  commits(range: { base: string; head: string }): Promise<{ commits: string[]; mergeBase: string }>;
+}
+
+/** What Mayfly reads of pull requests. */
+export interface PullRequestReader extends PullRequests {
+  /** Lends one token for everything read in `use`. */
+  reading<T>(place: Place, use: (reading: Reading) => Promise<T>): Promise<T>;
+}
+
+export function createPullRequestReader(app: GitHubApp): PullRequestReader {
+  return {
+    lookAt: (origin) => app.withClient("read", placeOf(origin), (client) => lookAt(client, origin)),
+    reading: (place, use) =>
+      app.withClient("read", place, (client) =>
+        use({
+          role: (login) => readRole(client, place, login),
+          file: (path, ref, bytesMax) => readFile(client, place, { path, ref, bytesMax }),
+          commits: (range) => listCommits(client, place, range),
+        }),
+      ),
+  };
+}
+
+export function placeOf({ installation, repository }: PullRequestOrigin): Place {
+  return { installation, repository };
+}
+
+async function lookAt(client: GitHubClient, origin: PullRequestOrigin): Promise<PullRequestFacts> {
+  const { owner, name: repo } = origin.repository;
+  const { data } = await client.request("GET /repos/{owner}/{repo}/pulls/{pull_number}", {
+    owner,
+    repo,
+    pull_number: origin.number,
+  });
+  return {
+    open: data.state === "open",
+    head: data.head.sha,
+    role: await readRole(client, placeOf(origin), origin.actor.login),
+    labelled: data.labels.some(({ name }) => name === origin.label),
+  };
+}
+
+async function readRole(client: GitHubClient, place: Place, login: string): Promise<string> {
+  const { owner, name: repo } = place.repository;
+  try {
+    const { data } = await client.request("GET /repos/{owner}/{repo}/collaborators/{username}/permission", {
+      owner,
+      repo,
+      username: login,
+    });
+    // `permission` folds triage into read and maintain into write; `role_name` does not.
+    return data.role_name;
+  } catch (error) {
+    if (statusOf(error) === 404) {
+      return "none";
+    }
+    throw error;
+  }
+}
+
+async function readFile(
+  client: GitHubClient,
+  place: Place,
+  file: { path: string; ref: string; bytesMax: number },
+): Promise<string | null> {
+  const { owner, name: repo } = place.repository;
+  try {
+    const { data } = await client.request("GET /repos/{owner}/{repo}/contents/{path}", {
+      owner,
+      repo,
+      path: file.path,
+      ref: file.ref,
+    });
+    if (Array.isArray(data) || data.type !== "file" || data.size > file.bytesMax || data.encoding !== "base64") {
+      return null;
+    }
+    return Buffer.from(data.content, "base64").toString("utf8");
+  } catch (error) {
+    if (statusOf(error) === 404) {
+      return null;
+    }
+    throw error;
+  }
+}
+
+async function listCommits(
+  client: GitHubClient,
+  place: Place,
+  range: { base: string; head: string },
+): Promise<{ commits: string[]; mergeBase: string }> {
+  const { owner, name: repo } = place.repository;
+  const commits: string[] = [];
+  for (let page = 1; ; page++) {
+    const { data } = await client.request("GET /repos/{owner}/{repo}/compare/{basehead}", {
+      owner,
+      repo,
+      basehead: `${range.base}...${range.head}`,
+      per_page: COMPARE_PAGE,
+      page,
+    });
+    commits.push(...data.commits.map(({ sha }) => sha));
+    if (data.commits.length < COMPARE_PAGE || commits.length >= limits.sourceCommitsMax) {
+      return { commits: commits.slice(-limits.sourceCommitsMax), mergeBase: data.merge_base_commit.sha };
+    }
+  }
+}

@@ -1,0 +1,142 @@
+import { createHash } from "node:crypto";
+import {
+  type Ceiling,
+  composePrompt,
+  decidePolicy,
+  defaultTask,
+  type DeliveryId,
+  type Digest,
+  type Ending,
+  type Instant,
+  isFork,
+  limits,
+  parseTaskFile,
+  type PullRequestOrigin,
+  refuseRun,
+  requestRun,
+  type Run,
+  type RunId,
+  type TaskSpec,
+  taskPath,
+  type Trigger,
+} from "@mayfly/core";
+import type { PullRequestReader, Reading } from "../github/pull-requests.ts";
+
+export interface RunStarterDeps {
+  readonly reader: PullRequestReader;
+  readonly ceiling: Ceiling;
+  readonly modelDefault: string;
+}
+
+/** A label that asks for a run. */
+export interface StartRequest {
+  readonly id: RunId;
+  readonly delivery: DeliveryId;
+  readonly trigger: Trigger & { kind: "start" };
+  readonly now: Instant;
+}
+
+/** Turns a label into a run: asks GitHub what policy needs to know, and fixes the answer for good. */
+export interface RunStarter {
+  /** A run that waits, or one that is refused. Throws GITHUB_UNAVAILABLE; nothing is stored here. */
+  prepare(asked: StartRequest): Promise<Run>;
+}
+
+export function createRunStarter(deps: RunStarterDeps): RunStarter {
+  return {
+    prepare(asked) {
+      const { installation, repository } = asked.trigger;
+      return deps.reader.reading({ installation, repository }, (reading) => prepare(deps, reading, asked));
+    },
+  };
+}
+
+async function prepare(deps: RunStarterDeps, reading: Reading, asked: StartRequest): Promise<Run> {
+  const { ceiling, modelDefault } = deps;
+  const { id, trigger, now } = asked;
+  const { repository, pullRequest, sender, label } = trigger;
+  const path = taskPath(label);
+  const [role, taskText] = await Promise.all([
+    reading.role(sender.login),
+    path.ok ? reading.file(path.path, repository.defaultBranch, limits.taskBytesMax) : null,
+  ]);
+  const file = taskText === null ? null : parseTaskFile(taskText);
+  const origin = originOf(asked, role);
+  const decision = decidePolicy({
+    label,
+    repository,
+    actor: sender,
+    role,
+    fork: origin.fork,
+    head: origin.head,
+    headPushedAt: pullRequest.head.repository?.pushedAt ?? null,
+    labelledAt: pullRequest.updatedAt,
+    task: file,
+    modelDefault,
+    ceiling,
+  });
+  const requestedAt = pullRequest.updatedAt;
+  const taskDigest = taskText === null ? null : digestOf(taskText);
+  const refuse = (task: TaskSpec, ending: Ending) =>
+    refuseRun({ id, request: { origin, requestedAt, task, taskDigest, prompt: "" }, ending, now });
+  if (!decision.allowed) {
+    return refuse(defaultTask(label, modelDefault), decision.ending);
+  }
+  const { task } = decision;
+  const composed = await compose(reading, asked, { origin, task, prompt: file?.ok === true ? file.prompt : "" });
+  return composed.ok
+    ? requestRun({ id, request: { origin, requestedAt, task, taskDigest, prompt: composed.prompt }, now })
+    : refuse(task, { outcome: "refused", code: "task_invalid", detail: composed.reason });
+}
+
+function originOf({ delivery, trigger }: StartRequest, role: string): PullRequestOrigin {
+  const { repository, pullRequest, sender, label, installation } = trigger;
+  return {
+    kind: "pull_request",
+    delivery,
+    installation,
+    repository: { id: repository.id, owner: repository.owner, name: repository.name },
+    number: pullRequest.number,
+    label,
+    actor: sender,
+    role,
+    head: pullRequest.head.sha,
+    base: pullRequest.base.sha,
+    fork: isFork(pullRequest),
+  };
+}
+
+async function compose(
+  reading: Reading,
+  { id, trigger }: StartRequest,
+  run: { origin: PullRequestOrigin; task: TaskSpec; prompt: string },
+): Promise<ReturnType<typeof composePrompt>> {
+  const { pullRequest } = trigger;
+  const { head, base } = run.origin;
+  const [agentsFile, { mergeBase }] = await Promise.all([
+    reading.file("AGENTS.md", base, limits.agentsFileBytesMax),
+    reading.commits(run.origin),
+  ]);
+  return composePrompt({
+    task: run.prompt,
+    agentsFile,
+    isStructured: run.task.outputSchema !== null,
+    // Unguessable before the run exists, and different for each: a stranger's text cannot contain it.
+    nonce: id.replace("_", ""),
+    pullRequest: {
+      number: pullRequest.number,
+      title: pullRequest.title,
+      body: pullRequest.body,
+      author: pullRequest.author,
+      head,
+      base,
+      mergeBase,
+      headRef: pullRequest.head.ref,
+      baseRef: pullRequest.base.ref,
+    },
+  });
+}
+
+function digestOf(text: string): Digest {
+  return `sha256:${createHash("sha256").update(text).digest("hex")}` as Digest;
+}

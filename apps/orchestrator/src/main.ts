@@ -1,0 +1,43 @@
+import { type AppError, faults, isAppError } from "@mayfly/core";
+import { CommanderError } from "commander";
+import { createProgram } from "./cli/program.ts";
+import type { Terminal } from "./cli/terminal.ts";
+
+/** The one place that reads the environment, and the one that ends the process. */
+const terminal: Terminal = {
+  env: process.env,
+  stdout: (text) => void process.stdout.write(text),
+  stderr: (text) => void process.stderr.write(text),
+  isRoot: process.getuid?.() === 0,
+  isInteractive: process.stderr.isTTY,
+  onStop(stop) {
+    process.once("SIGINT", stop);
+    process.once("SIGTERM", stop);
+  },
+};
+
+try {
+  process.exitCode = await createProgram(terminal, process.argv.slice(2));
+} catch (error) {
+  process.exitCode = report(error);
+}
+// Whatever still holds the event loop is nobody's business any more: all that mattered was awaited.
+process.exit();
+
+function report(error: unknown): number {
+  if (error instanceof CommanderError) {
+    return error.exitCode === 0 ? 0 : faults.INPUT_INVALID.exit;
+  }
+  if (isAppError(error)) {
+    process.stderr.write(`mayfly: ${error.message}\n  ${error.fix}\n${causesOf(error)}`);
+    return faults[error.code].exit;
+  }
+  process.stderr.write(
+    `mayfly: a fault of ours: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`,
+  );
+  return 1;
+}
+
+function causesOf(error: AppError): string {
+  return error.cause instanceof Error ? `  because: ${error.cause.message}\n` : "";
+}

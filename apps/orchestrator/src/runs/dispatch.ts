@@ -1,0 +1,113 @@
+import { createHash } from "node:crypto";
+import {
+  type Assignment,
+  type Clock,
+  decideMachine,
+  decideRun,
+  type Ids,
+  isClaimedBy,
+  type MachineId,
+  type Run,
+  type Store,
+  type Wakeups,
+} from "@mayfly/core";
+import type { RecheckRun } from "./recheck-run.ts";
+import type { Records } from "./records.ts";
+
+/** Runs looked at for one claim: more than may be withdrawn at the same moment. */
+const CANDIDATES_MAX = 20;
+
+export interface DispatchDeps {
+  readonly store: Store;
+  readonly records: Records;
+  readonly wakeups: Wakeups;
+  readonly clock: Clock;
+  readonly ids: Ids;
+  readonly recheck: RecheckRun;
+}
+
+/** Gives waiting runs to waiting machines. */
+export interface Dispatch {
+  /**
+   * The attempt this machine shall serve, or null while there is none. A machine gets one at most (I1): the machine's
+   * claim and the run's are written together or not at all.
+   */
+  claim(machine: MachineId): Promise<Assignment | null>;
+}
+
+export function createDispatch(deps: DispatchDeps): Dispatch {
+  const { store, records, wakeups, clock, ids } = deps;
+
+  async function tryRun(run: Run, machineId: MachineId): Promise<Assignment | null> {
+    const ending = await deps.recheck(run);
+    if (ending !== null) {
+      await records.applyToRun(run.id, { type: "end", ending });
+      await wakeups.wakeRun(run.id);
+      return null;
+    }
+    const [foundRun, foundMachine] = await Promise.all([store.loadRun(run.id), store.loadMachine(machineId)]);
+    if (foundRun === null || foundMachine === null) {
+      return null;
+    }
+    const now = clock.now();
+    const capability = ids.secret("mfc");
+    const claim = { run: run.id, epoch: foundRun.value.epoch + 1 };
+    const decidedMachine = decideMachine(foundMachine.value, { type: "claim", claim }, now).machine;
+    const decidedRun = decideRun(
+      foundRun.value,
+      { type: "claimed", machine: machineId, capabilityHash: hashOf(capability) },
+      now,
+    ).run;
+    if (!isClaimedBy(decidedMachine, claim) || decidedRun.phase !== "running") {
+      return null;
+    }
+    const done = await store.commit([
+      { kind: "run", value: decidedRun, version: foundRun.version },
+      { kind: "machine", value: decidedMachine, version: foundMachine.version },
+    ]);
+    if (done === "conflict") {
+      return null;
+    }
+    await wakeups.wakeRun(run.id);
+    return assignmentOf(decidedRun, capability, now);
+  }
+
+  return {
+    async claim(machineId) {
+      const waiting = (await store.listLiveRuns()).filter((run) => run.phase === "queued" && run.source !== null);
+      for (const run of waiting.slice(0, CANDIDATES_MAX)) {
+        const assignment = await tryRun(run, machineId);
+        if (assignment !== null) {
+          return assignment;
+        }
+      }
+      return null;
+    },
+  };
+}
+
+/** What is stored of a capability or key: never the thing itself. */
+export function hashOf(secret: string): string {
+  return createHash("sha256").update(secret).digest("hex");
+}
+
+function assignmentOf(run: Run & { phase: "running" }, capability: string, now: number): Assignment {
+  const { task, prompt } = run.request;
+  return {
+    run: run.id,
+    epoch: run.attempt.epoch,
+    capability,
+    seconds: Math.max(1, Math.floor((run.attempt.deadline - now) / 1000)),
+    source: run.source,
+    codex: {
+      prompt,
+      model: task.model,
+      effort: task.effort,
+      sandbox: task.sandbox,
+      safety_strategy: task.safetyStrategy,
+      working_directory: task.workingDirectory,
+      output_schema: task.outputSchema,
+      args: [...task.codexArgs],
+    },
+  };
+}

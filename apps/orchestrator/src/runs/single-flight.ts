@@ -1,0 +1,24 @@
+/**
+ * At most one step at a time for each id. A wake-up that comes meanwhile is not lost: the step is taken once more
+ * after the one at work, since that one may have looked too early.
+ */
+export function singleFlight<Id extends string>(step: (id: Id) => Promise<void>): (id: Id) => Promise<void> {
+  const busy = new Map<Id, { again: boolean }>();
+  return async (id) => {
+    const already = busy.get(id);
+    if (already !== undefined) {
+      already.again = true;
+      return;
+    }
+    const mine = { again: true };
+    busy.set(id, mine);
+    try {
+      while (mine.again) {
+        mine.again = false;
+        await step(id);
+      }
+    } finally {
+      busy.delete(id);
+    }
+  };
+}

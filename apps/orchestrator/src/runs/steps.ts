@@ -1,0 +1,124 @@
+import {
+  assertNever,
+  isAppError,
+  limits,
+  type Clock,
+  type Ending,
+  type Run,
+  type RunEffect,
+  type RunEvent,
+  type RunId,
+  type Sources,
+  type Wakeups,
+} from "@mayfly/core";
+import type { Logger } from "pino";
+import type { Publisher } from "../publish/publisher.ts";
+import type { Records } from "./records.ts";
+import { singleFlight } from "./single-flight.ts";
+
+/** A chain of effects ends by itself; one that does not is a bug, and waits for the next wake-up. */
+const ROUNDS_MAX = 10;
+/** Between two tries of an effect that failed and may succeed later. */
+const RETRY_MS = 2_000;
+
+export interface RunStepsDeps {
+  readonly records: Records;
+  readonly sources: Sources;
+  readonly publisher: Publisher;
+  readonly wakeups: Wakeups;
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** Writes the receipt of a finished run. */
+  readonly storeReceipt: (run: Run) => Promise<void>;
+}
+
+/** Takes one run as far as it can go now. */
+export interface RunSteps {
+  /** Idempotent; act on present truth. At most one at a time for each run in this process. */
+  stepRun(id: RunId): Promise<void>;
+}
+
+/**
+ * Brings about what runs need: asks the state machine what is due, does it, feeds the answer back as an event. A step
+ * that fails is taken again later; a crash in between changes nothing, since every effect is safe to repeat.
+ */
+export function createRunSteps(deps: RunStepsDeps): RunSteps {
+  return { stepRun: singleFlight((id) => stepOnce(deps, id)) };
+}
+
+async function stepOnce(deps: RunStepsDeps, id: RunId): Promise<void> {
+  let { run, effects } = await deps.records.applyToRun(id, { type: "tick" });
+  for (let round = 0; round < ROUNDS_MAX && effects.length > 0; round++) {
+    const events: RunEvent[] = [];
+    for (const effect of effects) {
+      events.push(...(await perform(deps, run, effect)));
+    }
+    if (events.length === 0) {
+      return;
+    }
+    for (const event of events) {
+      ({ run, effects } = await deps.records.applyToRun(id, event));
+    }
+  }
+}
+
+async function perform(deps: RunStepsDeps, run: Run, effect: RunEffect): Promise<RunEvent[]> {
+  try {
+    switch (effect.type) {
+      case "prepare_source":
+        return [{ type: "source_prepared", layout: await deps.sources.ensurePacked(run) }];
+      case "show_progress":
+        await deps.publisher.ensureProgress(run);
+        return [];
+      case "destroy_machine":
+        await deps.records.applyToMachine(effect.machine, { type: "destroy", why: "attempt_ended" });
+        await deps.wakeups.wakeMachine(effect.machine);
+        return [];
+      case "publish":
+        return [await deps.publisher.publish(run)];
+      case "archive":
+        await deps.publisher.cleanUp(run);
+        await deps.storeReceipt(run);
+        await deps.sources.ensureDropped(run.id);
+        return [{ type: "archived" }];
+      default:
+        return assertNever(effect);
+    }
+  } catch (error) {
+    deps.log.warn({ run: run.id, effect: effect.type, err: error }, "a step of a run failed");
+    const events = whenFailed(deps.clock.now(), run, effect, error);
+    if (events.length === 0) {
+      await deps.wakeups.wakeRun(run.id, RETRY_MS);
+    }
+    return events;
+  }
+}
+
+/** What a failed step means: usually to try again later, and at some point to say so. */
+function whenFailed(now: number, run: Run, effect: RunEffect, error: unknown): RunEvent[] {
+  const permanent = isAppError(error) && !error.retryable;
+  const detail = isAppError(error) ? error.message : "an unexpected fault; the operator finds it in the log";
+  switch (effect.type) {
+    case "prepare_source": {
+      const code: Ending["code"] = isAppError(error, "SOURCE_TOO_BIG") ? "source_too_big" : "source_failed";
+      const overdue = now > run.createdAt + limits.gitMs;
+      return permanent || overdue ? [{ type: "stopped", ending: { outcome: "failed", code, detail } }] : [];
+    }
+    case "publish": {
+      const overdue = run.phase === "publishing" && now > run.since + limits.publishMs;
+      const nowhere: RunEvent = {
+        type: "published",
+        publication: { kind: "none", url: null, commentId: null, checkRunId: null },
+      };
+      return permanent || overdue
+        ? [{ type: "ending_changed", ending: { outcome: "failed", code: "publish_failed", detail } }, nowhere]
+        : [];
+    }
+    case "show_progress":
+    case "destroy_machine":
+    case "archive":
+      return [];
+    default:
+      return assertNever(effect);
+  }
+}

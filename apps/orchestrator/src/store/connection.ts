@@ -1,0 +1,70 @@
+import { AppError } from "@mayfly/core";
+import { Redis, type RedisOptions } from "ioredis";
+
+/** How long one command may take before the caller is told that the store does not answer. */
+const COMMAND_MS = 4_000;
+/** Between two tries to reach a Redis that went away. */
+const RECONNECT_MS = 500;
+
+/** Where Redis is: a URL, or a unix socket. */
+export type RedisAddress = { readonly url: string } | { readonly socket: string };
+
+/**
+ * A connection for commands that must answer soon: nothing is queued while Redis is away, so that a webhook gets its 503
+ * and an agent its retry at once.
+ */
+export function connectForCommands(address: RedisAddress): Redis {
+  return connect(address, { commandTimeout: COMMAND_MS, enableOfflineQueue: false, maxRetriesPerRequest: 0 });
+}
+
+/** A connection for BullMQ, which waits as long as it takes. */
+export function connectForQueue(address: RedisAddress): Redis {
+  return connect(address, { maxRetriesPerRequest: null });
+}
+
+/** Resolves once commands are answered. Throws STORE_UNAVAILABLE after `ms`. */
+export async function waitUntilReady(redis: Redis, ms: number): Promise<void> {
+  if (redis.status === "ready") {
+    return;
+  }
+  await new Promise<void>((resolve, reject) => {
+    const timer = setTimeout(() => {
+      redis.off("ready", ready);
+      reject(new AppError("STORE_UNAVAILABLE", `Redis did not answer within ${ms} ms`));
+    }, ms);
+    const ready = () => {
+      clearTimeout(timer);
+      resolve();
+    };
+    redis.once("ready", ready);
+  });
+}
+
+/** Runs a command and names the store when it fails: callers never see a driver's error. */
+export async function asking<T>(command: () => Promise<T>): Promise<T> {
+  try {
+    return await command();
+  } catch (error) {
+    throw new AppError("STORE_UNAVAILABLE", "Redis did not take a command", { cause: error });
+  }
+}
+
+/**
+ * Refuses a Redis that may drop records. Throws STORE_UNSAFE. A managed Redis that hides CONFIG is trusted: its operator
+ * has read docs/reference/configuration.md.
+ */
+export async function assertKeepsRecords(redis: Redis): Promise<void> {
+  const policy = await redis.config("GET", "maxmemory-policy").catch(() => null);
+  const value = Array.isArray(policy) ? policy[1] : null;
+  if (typeof value === "string" && value !== "noeviction") {
+    throw new AppError("STORE_UNSAFE", `Redis has maxmemory-policy ${value}: it may drop records of running machines`);
+  }
+}
+
+function connect(address: RedisAddress, options: RedisOptions): Redis {
+  const where = "url" in address ? address.url : address.socket;
+  const redis = new Redis(where, { ...options, replyMapping: "legacy" as const, retryStrategy: () => RECONNECT_MS });
+  // Every caller learns of a failure from its own command; without a listener the process would end here.
+  redis.on("error", () => undefined);
+  return redis;
+}

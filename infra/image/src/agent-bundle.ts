@@ -1,0 +1,1 @@
+export { bundleAgent } from "@mayfly/agent/bundle";

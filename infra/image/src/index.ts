@@ -1,0 +1,10 @@
+export { bundleAgent } from "./agent-bundle.ts";
+export { defaultCacheDir } from "./cache.ts";
+export { type BuildProgress, ensureImage, type EnsureImageOptions, lockImage } from "./ensure-image.ts";
+export { kernelCommandLine } from "./kernel-command-line.ts";
+export { compareWithLock, type ImageLock, lockPath, type Substitution } from "./lock.ts";
+export type { Manifest } from "./manifest.ts";
+export { codexUser } from "./recipe.ts";
+export { findMissingTools, type RequiredTool, requiredTools } from "./tools.ts";
+export { measureTscKhz } from "./tsc.ts";
+export { type Image, openImage, readImage, type Verification, verifyImage } from "./verify.ts";

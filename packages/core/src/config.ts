@@ -1,0 +1,184 @@
+import {
+  type ConfigDraft,
+  type ConfigProblem,
+  type ConfigSources,
+  draftConfig,
+  placeOf,
+  problemsOf,
+} from "./config-draft.ts";
+import { ConfigSchema, configTable } from "./config-schema.ts";
+import { matchesGlob } from "./glob.ts";
+import type { Ceiling } from "./policy.ts";
+import { Secret } from "./secret.ts";
+import { readStrictYaml } from "./strict-yaml.ts";
+
+/** The service's settings: parsed once, frozen, and handed on in pieces. */
+export interface Config {
+  readonly stateDir: string;
+  readonly cacheDir: string;
+  /** Null for the embedded one. */
+  readonly redisUrl: Secret | null;
+  readonly logLevel: ConfigSchema["log_level"];
+  readonly github: {
+    readonly url: string;
+    readonly webUrl: string;
+    readonly gitUrl: string;
+    /** Null when there is no App: then only local runs are possible. */
+    readonly app: GitHubAppConfig | null;
+  };
+  readonly listen: { readonly webhook: Address; readonly internal: Address };
+  readonly model: { readonly url: string; readonly key: Secret | null; readonly default: string };
+  readonly policy: Ceiling;
+  readonly fleet: {
+    readonly provider: "qemu";
+    readonly machinesMax: number;
+    readonly memoryMib: number;
+    readonly cpus: number;
+    readonly allowEmulation: boolean;
+    readonly warm: number;
+  };
+}
+
+export interface GitHubAppConfig {
+  readonly id: number;
+  readonly privateKeyFile: string;
+  /** One, or during a change-over two: the present one first. */
+  readonly webhookSecrets: readonly Secret[];
+}
+
+export interface Address {
+  readonly host: string;
+  readonly port: number;
+}
+
+export type ConfigResult =
+  | { readonly ok: true; readonly config: Config }
+  | { readonly ok: false; readonly problems: readonly ConfigProblem[] };
+
+/** Generous for a file of thirty settings. */
+const FILE_CHARS_MAX = 64 * 1_024;
+
+/**
+ * Reads the settings: the file, the environment over it (an empty variable counts as none), defaults below. Unknown
+ * keys and unknown MAYFLY_ names are problems. Messages never show a secret's value. Never throws.
+ */
+export function parseConfig(sources: ConfigSources): ConfigResult {
+  const fileName = sources.file?.name ?? "";
+  const file = readStrictYaml(sources.file?.text ?? "", { charsMax: FILE_CHARS_MAX });
+  if (!file.ok) {
+    const problems = file.problems.map(({ line, column, message }) => {
+      return { place: `${fileName}:${line}:${column}`, message, suggestion: null };
+    });
+    return { ok: false, problems };
+  }
+  const draft = draftConfig(file.yaml, sources);
+  const parsed = ConfigSchema.safeParse(draft.values);
+  if (!parsed.success) {
+    draft.problems.push(...parsed.error.issues.flatMap((issue) => problemsOf(draft, issue)));
+    return { ok: false, problems: draft.problems };
+  }
+  checkTogether(draft, parsed.data);
+  return draft.problems.length > 0
+    ? { ok: false, problems: draft.problems }
+    : { ok: true, config: deepFreeze(shape(parsed.data, sources)) };
+}
+
+/** What only makes sense together. */
+function checkTogether(draft: ConfigDraft, data: ConfigSchema): void {
+  const { github, policy, model, fleet } = data;
+  const report = (key: string, message: string): void => {
+    draft.problems.push({ place: placeOf(draft, key.split("."), "key"), message, suggestion: null });
+  };
+  const parts = ["app_id", "private_key_file", "webhook_secret"] as const;
+  const missing = parts.filter((name) => github[name] === null);
+  if (missing.length > 0 && missing.length < parts.length) {
+    const given = parts.find((name) => github[name] !== null) ?? "app_id";
+    const names = missing.map((name) => `github.${name} (${environmentOf(`github.${name}`)})`);
+    report(`github.${given}`, `a GitHub App needs ${names.join(" and ")} as well`);
+  }
+  if (github.webhook_secret === null && github.webhook_secret_old !== null) {
+    report("github.webhook_secret_old", "the old secret counts only beside a present one (MAYFLY_WEBHOOK_SECRET)");
+  }
+  if (!policy.models.some((pattern) => matchesGlob(pattern, model.default))) {
+    report("policy.models", `the default model ${model.default} is not among policy.models`);
+  }
+  if (fleet.warm > fleet.machines_max) {
+    report("fleet.warm", `fleet.warm is ${fleet.warm}, more than fleet.machines_max allows (${fleet.machines_max})`);
+  }
+}
+
+function shape(data: ConfigSchema, sources: ConfigSources): Config {
+  const { github, listen, model, policy, fleet } = data;
+  const webUrl = github.web_url ?? webUrlOf(github.url);
+  return {
+    stateDir: data.state_dir ?? homeDir(sources, "XDG_STATE_HOME", ".local/state", "/var/lib"),
+    cacheDir: data.cache_dir ?? homeDir(sources, "XDG_CACHE_HOME", ".cache", "/var/cache"),
+    redisUrl: secret(data.redis_url),
+    logLevel: data.log_level,
+    github: { url: github.url, webUrl, gitUrl: github.git_url ?? webUrl, app: appOf(github) },
+    listen,
+    model: { url: model.url, key: secret(model.key), default: model.default },
+    policy: {
+      labels: policy.labels,
+      repositories: policy.repositories,
+      models: policy.models,
+      safetyStrategies: policy.safety_strategies,
+      publications: policy.publications,
+      runMsMax: policy.run_minutes_max * 60_000,
+    },
+    fleet: {
+      provider: fleet.provider,
+      machinesMax: fleet.machines_max,
+      memoryMib: fleet.memory_mib,
+      cpus: fleet.cpus,
+      allowEmulation: fleet.allow_emulation,
+      warm: fleet.warm,
+    },
+  };
+}
+
+function appOf(github: ConfigSchema["github"]): GitHubAppConfig | null {
+  const { app_id: id, private_key_file: privateKeyFile, webhook_secret: present, webhook_secret_old: old } = github;
+  if (id === null || privateKeyFile === null || present === null) {
+    return null;
+  }
+  return {
+    id,
+    privateKeyFile,
+    webhookSecrets: [present, ...(old === null ? [] : [old])].map((text) => new Secret(text)),
+  };
+}
+
+function secret(text: string | null): Secret | null {
+  return text === null ? null : new Secret(text);
+}
+
+/** As the XDG base directory specification has it; for root or without a home, the place of a system service. */
+function homeDir({ environment, isRoot }: ConfigSources, name: string, below: string, system: string): string {
+  const { [name]: own, HOME: home } = environment;
+  if (isRoot === true) {
+    return `${system}/mayfly`;
+  }
+  if (own?.startsWith("/") === true) {
+    return `${own}/mayfly`;
+  }
+  return home?.startsWith("/") === true ? `${home.replace(/\/+$/, "")}/${below}/mayfly` : `${system}/mayfly`;
+}
+
+/** github.com has its API on a host of its own, GitHub Enterprise Server below /api/v3. */
+function webUrlOf(apiUrl: string): string {
+  return apiUrl === "https://api.github.com" ? "https://github.com" : apiUrl.replace(/\/api\/v3$/, "");
+}
+
+function environmentOf(key: string): string {
+  return configTable.find((row) => row.key === key)?.environment ?? key;
+}
+
+/** Secrets keep their value out of reach by themselves. */
+function deepFreeze<T>(value: T): T {
+  if (typeof value === "object" && value !== null && !Object.isFrozen(value)) {
+    Object.freeze(value);
+    Object.values(value).forEach(deepFreeze);
+  }
+  return value;
+}

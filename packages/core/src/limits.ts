@@ -1,0 +1,100 @@
+/** Every shared bound, with its unit in its name and its reason beside it. Nothing in Mayfly is unbounded. */
+
+const KIB = 1024;
+const MIB = 1024 * KIB;
+const SECOND = 1000;
+const MINUTE = 60 * SECOND;
+
+export const limits = {
+  /** GitHub sends no larger webhook payload. */
+  webhookBytesMax: 25 * MIB,
+  /** GitHub allows redelivery for 3 days; a day more covers clocks that differ. */
+  deliveryMemoryMs: 4 * 24 * 60 * MINUTE,
+  /** A fork's head pushed this shortly before the label may not be what the person saw. */
+  forkSettleMs: 60 * SECOND,
+
+  /** Only infrastructure faults cause another attempt, and a fault that comes twice is not bad luck. */
+  attemptsMax: 2,
+  /** From launch to the agent's first words: 5 s under KVM, 15 s emulated; the rest is for a busy host. */
+  bootMs: 120 * SECOND,
+  /** The agent calls home at least this often. */
+  heartbeatMs: 5 * SECOND,
+  /** A machine silent for this long is lost: a restart of the service takes less. */
+  heartbeatLossMs: 60 * SECOND,
+  /** A run's time when its task names none, and the most it may name unless the operator says otherwise. */
+  runMsDefault: 30 * MINUTE,
+  runMsMax: 60 * MINUTE,
+  /** From freeze to the result's arrival (I4). */
+  resultMs: 60 * SECOND,
+  /** What a machine may live beyond its attempt's deadline before its own watchdogs end it. */
+  machineGraceMs: 2 * MINUTE,
+  /** How long an idle booted machine may wait for an attempt. */
+  idleMachineMs: 30 * MINUTE,
+  /** After this long without success, destroying is reported as a fault; it is tried for ever all the same. */
+  destroyMs: 30 * SECOND,
+  /** How long a run may wait for a machine before it ends as failed: a queue that does not move must be seen. */
+  queueMs: 60 * MINUTE,
+  /** GitHub may be down; a result is kept and published for this long. */
+  publishMs: 30 * MINUTE,
+
+  /** The key lives no longer than this; heartbeats renew it. */
+  keyMs: 10 * MINUTE,
+
+  /** Machines in all, when the operator says nothing: two emulated ones fill a small host. */
+  machinesMaxDefault: 4,
+
+  /** The final message as the agent may return it. GitHub shows 64 KiB at most. */
+  finalMessageBytesMax: 256 * KIB,
+  /** Structured output. */
+  structuredBytesMax: 256 * KIB,
+  /** A patch a person can still read. */
+  patchBytesMax: 4 * MIB,
+  /** The whole result frame: its parts, and JSON's escaping of them. */
+  resultBytesMax: 16 * MIB,
+  /** One event as the agent sends it; longer output is cut by the agent. */
+  eventBytesMax: 32 * KIB,
+  /** One batch of events. */
+  eventBatchMax: 200,
+  eventBatchBytesMax: 1 * MIB,
+  /** Events kept for a run; later ones are counted, not kept. */
+  eventsPerRunMax: 5000,
+  /** Anything else the agent says. */
+  agentBodyBytesMax: 64 * KIB,
+
+  /** The source pack. */
+  sourceBytesMax: 512 * MIB,
+  /** Commits of a pull request handed over; GitHub lists 250 at most. */
+  sourceCommitsMax: 250,
+  /** One git command. */
+  gitMs: 5 * MINUTE,
+  /** The task file. */
+  taskBytesMax: 64 * KIB,
+  /** AGENTS.md: Codex's own default for project documents. */
+  agentsFileBytesMax: 32 * KIB,
+  /** Title and body of a pull request as they go into the prompt. */
+  titleCharsMax: 300,
+  bodyCharsMax: 16_000,
+  /** The whole prompt. */
+  promptBytesMax: 256 * KIB,
+
+  /** One model request: the CLI resends the whole conversation each turn. */
+  modelRequestBytesMax: 16 * MIB,
+  /** One model answer. */
+  modelResponseBytesMax: 32 * MIB,
+  /** Model calls of one attempt; a review takes tens. */
+  modelRequestsPerAttemptMax: 500,
+  /** Model calls of one machine at once: Codex makes one. */
+  modelConcurrencyMax: 4,
+  /** Silence in a model stream. Codex itself gives up after 300 s. */
+  modelIdleMs: 5 * MINUTE,
+
+  /** What we put on GitHub: it allows 65,536 code units, our frame needs some. */
+  commentCharsMax: 60_000,
+  commentLinesMax: 1_500,
+  commentLineCharsMax: 4_000,
+
+  /** A machine's console log on the host. */
+  consoleBytesMax: 1 * MIB,
+  /** Finished runs in Redis; the archive keeps them longer. */
+  finishedRunMs: 7 * 24 * 60 * MINUTE,
+} as const;

@@ -1,0 +1,236 @@
+import { assertNever } from "./assert.ts";
+import type { Digest, Instant, MachineId, RunId } from "./ids.ts";
+import { limits } from "./limits.ts";
+
+/** Why a machine is ended. */
+export type DestroyReason =
+  | "attempt_ended"
+  | "launch_failed"
+  | "boot_deadline"
+  | "silent"
+  | "vanished"
+  | "idle"
+  | "deadline"
+  | "unwanted";
+
+/** One thing looked for after destruction, and what was seen. */
+export interface AbsenceCheck {
+  readonly what: string;
+  readonly absent: boolean;
+}
+
+/** The proof that a machine is gone: the provider's own listing, and each thing it owned. */
+export interface Evidence {
+  readonly at: Instant;
+  readonly checks: readonly AbsenceCheck[];
+}
+
+/** The attempt a machine serves: at most one, ever (I1). */
+export interface MachineClaim {
+  readonly run: RunId;
+  readonly epoch: number;
+}
+
+interface MachineBase {
+  readonly schema: 1;
+  readonly id: MachineId;
+  readonly provider: string;
+  readonly acceleration: Acceleration;
+  readonly image: Digest;
+  readonly createdAt: Instant;
+  /** It is destroyed then whatever it does: no intent without a deadline (I2). */
+  readonly deadline: Instant;
+}
+
+/** How the machine's processor runs. `emulated` gives no isolation guarantee: the receipt says so. */
+export type Acceleration = "kvm" | "emulated" | "cloud";
+
+export type Machine = MachineBase &
+  (
+    | { readonly phase: "intended" }
+    | { readonly phase: "booting"; readonly launchedAt: Instant }
+    | { readonly phase: "ready"; readonly readyAt: Instant; readonly heardAt: Instant }
+    | { readonly phase: "claimed"; readonly claim: MachineClaim; readonly heardAt: Instant }
+    | {
+        readonly phase: "destroying";
+        readonly why: DestroyReason;
+        readonly since: Instant;
+        readonly claim: MachineClaim | null;
+      }
+    | {
+        readonly phase: "gone";
+        readonly why: DestroyReason;
+        readonly evidence: Evidence;
+        readonly claim: MachineClaim | null;
+      }
+  );
+
+export type MachineEvent =
+  /** Time has passed, or a step was interrupted: look again. */
+  | { readonly type: "tick" }
+  | { readonly type: "launched" }
+  | { readonly type: "launch_failed" }
+  /** The agent said its first words. */
+  | { readonly type: "hello" }
+  | { readonly type: "claim"; readonly claim: MachineClaim }
+  | { readonly type: "heard" }
+  /** The provider no longer lists it though nobody destroyed it. */
+  | { readonly type: "vanished" }
+  | { readonly type: "destroy"; readonly why: DestroyReason }
+  | { readonly type: "absent"; readonly evidence: Evidence };
+
+/** What the shell must bring about. Each is safe to repeat. */
+export type MachineEffect =
+  /** Its channel is served; after a restart of the service, again. */
+  | { readonly type: "listen" }
+  | { readonly type: "launch" }
+  | { readonly type: "destroy" }
+  /** The machine failed its attempt: the run must know at once. */
+  | { readonly type: "tell_run_lost"; readonly claim: MachineClaim; readonly why: DestroyReason }
+  | { readonly type: "tell_run_gone"; readonly claim: MachineClaim; readonly evidence: Evidence };
+
+export interface MachineDecision {
+  readonly machine: Machine;
+  readonly effects: readonly MachineEffect[];
+}
+
+/** A machine that is only written down yet: the intent comes before the launch (I2). */
+export function intendMachine(options: {
+  id: MachineId;
+  provider: string;
+  acceleration: Acceleration;
+  image: Digest;
+  now: Instant;
+  /** Longest run the operator allows, ms: the machine's hard deadline follows from it. */
+  runMsMax: number;
+}): Machine {
+  const { id, provider, acceleration, image, now, runMsMax } = options;
+  const deadline = now + limits.bootMs + limits.idleMachineMs + runMsMax + limits.resultMs + limits.machineGraceMs;
+  return { schema: 1, id, provider, acceleration, image, createdAt: now, deadline, phase: "intended" };
+}
+
+/**
+ * The machine's life: intended → booting → ready → claimed → destroying → gone, and from anywhere to destroying.
+ * Pure; an event that does not fit the phase changes nothing. Effects follow from the phase alone, so a `tick` after a
+ * crash asks again for whatever was interrupted.
+ */
+export function decideMachine(machine: Machine, event: MachineEvent, now: Instant): MachineDecision {
+  const next = step(overdue(machine, now), event, now);
+  return { machine: next, effects: effectsOf(next) };
+}
+
+/** True once a claim has been accepted: the caller compares, since a refused claim changes nothing. */
+export function isClaimedBy(machine: Machine, claim: MachineClaim): boolean {
+  return machine.phase === "claimed" && machine.claim.run === claim.run && machine.claim.epoch === claim.epoch;
+}
+
+/**
+ * True while the attempt it was claimed for still has a right to it: from the claim until it falls silent, its deadline
+ * passes or it is to be destroyed, whether or not anybody has written that down yet. The broker asks before every answer (I4).
+ */
+export function isLeased(machine: Machine, now: Instant): boolean {
+  return overdue(machine, now).phase === "claimed";
+}
+
+function step(machine: Machine, event: MachineEvent, now: Instant): Machine {
+  switch (event.type) {
+    case "tick":
+      return machine;
+    case "launched":
+      return machine.phase === "intended" ? { ...base(machine), phase: "booting", launchedAt: now } : machine;
+    case "launch_failed":
+      return machine.phase === "intended" || machine.phase === "booting"
+        ? destroying(machine, "launch_failed", now)
+        : machine;
+    case "hello":
+      // A crash can fall between the launch and its record, so the agent's word counts from "intended" too.
+      return machine.phase === "intended" || machine.phase === "booting"
+        ? { ...base(machine), phase: "ready", readyAt: now, heardAt: now }
+        : heard(machine, now);
+    case "claim":
+      return machine.phase === "ready"
+        ? { ...base(machine), phase: "claimed", claim: event.claim, heardAt: now }
+        : machine;
+    case "heard":
+      return heard(machine, now);
+    case "vanished":
+      return destroying(machine, "vanished", now);
+    case "destroy":
+      return destroying(machine, event.why, now);
+    case "absent":
+      return machine.phase === "destroying" && isProof(event.evidence)
+        ? { ...base(machine), phase: "gone", why: machine.why, evidence: event.evidence, claim: machine.claim }
+        : machine;
+    default:
+      return assertNever(event);
+  }
+}
+
+/** Deadlines hold whatever event arrives, so that a late event cannot revive a machine. */
+function overdue(machine: Machine, now: Instant): Machine {
+  switch (machine.phase) {
+    case "intended":
+    case "booting":
+      return now >= machine.createdAt + limits.bootMs ? destroying(machine, "boot_deadline", now) : machine;
+    case "ready":
+      if (now >= machine.heardAt + limits.heartbeatLossMs) {
+        return destroying(machine, "silent", now);
+      }
+      return now >= machine.readyAt + limits.idleMachineMs ? destroying(machine, "idle", now) : machine;
+    case "claimed":
+      if (now >= machine.deadline) {
+        return destroying(machine, "deadline", now);
+      }
+      return now >= machine.heardAt + limits.heartbeatLossMs ? destroying(machine, "silent", now) : machine;
+    case "destroying":
+    case "gone":
+      return machine;
+    default:
+      return assertNever(machine);
+  }
+}
+
+function effectsOf(machine: Machine): MachineEffect[] {
+  switch (machine.phase) {
+    case "intended":
+      return [{ type: "listen" }, { type: "launch" }];
+    case "booting":
+    case "ready":
+    case "claimed":
+      return [{ type: "listen" }];
+    case "destroying": {
+      const destroy: MachineEffect = { type: "destroy" };
+      return machine.claim === null || machine.why === "attempt_ended"
+        ? [destroy]
+        : [{ type: "tell_run_lost", claim: machine.claim, why: machine.why }, destroy];
+    }
+    case "gone":
+      return machine.claim === null
+        ? []
+        : [{ type: "tell_run_gone", claim: machine.claim, evidence: machine.evidence }];
+    default:
+      return assertNever(machine);
+  }
+}
+
+/** Evidence that found something, or looked for nothing, proves nothing. */
+function isProof({ checks }: Evidence): boolean {
+  return checks.length > 0 && checks.every(({ absent }) => absent);
+}
+
+function heard(machine: Machine, now: Instant): Machine {
+  return machine.phase === "ready" || machine.phase === "claimed" ? { ...machine, heardAt: now } : machine;
+}
+
+function destroying(machine: Machine, why: DestroyReason, now: Instant): Machine {
+  if (machine.phase === "destroying" || machine.phase === "gone") {
+    return machine;
+  }
+  const claim = machine.phase === "claimed" ? machine.claim : null;
+  return { ...base(machine), phase: "destroying", why, since: now, claim };
+}
+
+function base(machine: Machine): MachineBase {
+  const { schema, id, provider, acceleration, image, createdAt, deadline } = machine;
+  return { schema, id, provider, acceleration, image, createdAt, deadline };
+}

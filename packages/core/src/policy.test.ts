@@ -1,0 +1,188 @@
+import { describe, expect, it } from "vitest";
+import { limits } from "./limits.ts";
+import { decidePolicy, type PolicyQuestion } from "./policy.ts";
+import type { Actor } from "./run-request.ts";
+import { parseTaskFile } from "./task-file.ts";
+import type { TaskOptions } from "./task-options.ts";
+
+const LABELLED_AT = Date.UTC(2026, 0, 1);
+const PATH = ".github/codex/labels/codex-review.md";
+const dependabot: Actor = { id: 2, login: "dependabot[bot]", type: "Bot" };
+const workflow: Actor = { id: 3, login: "github-actions[bot]", type: "Bot" };
+
+function question(over: Partial<PolicyQuestion> = {}): PolicyQuestion {
+  return {
+    label: "codex-review",
+    repository: { id: 100, owner: "example", name: "shop" },
+    actor: { id: 1, login: "alice", type: "User" },
+    role: "write",
+    fork: false,
+    head: "a".repeat(40),
+    headPushedAt: LABELLED_AT - limits.forkSettleMs,
+    labelledAt: LABELLED_AT,
+    task: file({}),
+    modelDefault: "gpt-5.5",
+    ceiling: {
+      labels: ["codex-*"],
+      repositories: ["example/*"],
+      models: ["gpt-*"],
+      safetyStrategies: ["unprivileged-user", "read-only"],
+      publications: ["comment"],
+      runMsMax: 20 * 60_000,
+    },
+    ...over,
+  };
+}
+
+function file(options: TaskOptions) {
+  return { ok: true, options, prompt: "Review this." } as const;
+}
+
+function refusal(over: Partial<PolicyQuestion>) {
+  const decision = decidePolicy(question(over));
+  return decision.allowed ? null : decision.ending;
+}
+
+describe("decidePolicy", () => {
+  it("allows a person with write access, with the defaults below the ceiling", () => {
+    expect(decidePolicy(question())).toMatchObject({
+      allowed: true,
+      task: { name: "codex-review", model: "gpt-5.5", timeoutMs: 20 * 60_000, publish: ["comment"] },
+    });
+  });
+
+  it.each([
+    ["none", false],
+    ["read", false],
+    ["triage", false],
+    ["write", true],
+    ["maintain", true],
+    ["admin", true],
+    ["security-champion", false],
+    ["Write", false],
+    ["", false],
+  ])("answers the role %j with %j, on a fork too", (role, allowed) => {
+    for (const fork of [false, true]) {
+      const ending = refusal({ role, fork });
+      expect(ending === null).toBe(allowed);
+      expect(ending?.code).toBe(allowed ? undefined : "actor_lacks_write");
+      expect(ending?.detail ?? `role ${role}`).toContain(`role ${role}`);
+    }
+  });
+
+  it("lets listed users start, whatever the case of their login, but never on a fork", () => {
+    const task = file({ allowUsers: ["ALICE"] });
+    expect(refusal({ task, role: "read" })).toBeNull();
+    expect(refusal({ task, role: "read", fork: true })).toMatchObject({
+      code: "actor_lacks_write",
+      detail: expect.stringContaining("does not count on a pull request from a fork"),
+    });
+  });
+
+  it.each<[string, Actor, TaskOptions, boolean]>([
+    ["no option", dependabot, {}, false],
+    ["its name", dependabot, { allowBotUsers: ["dependabot"] }, true],
+    ["its name with the suffix and in capitals", dependabot, { allowBotUsers: ["Dependabot[bot]"] }, true],
+    ["allow-bots", dependabot, { allowBots: true }, false],
+    ["allow-users", dependabot, { allowUsers: ["dependabot"] }, false],
+    ["allow-bots, for the workflow's bot", workflow, { allowBots: true }, true],
+    ["no option, for the workflow's bot", workflow, {}, false],
+  ])("decides on a bot by %s", (_, actor, options, allowed) => {
+    const ending = refusal({ actor, role: "admin", task: file(options) });
+    expect(ending?.code).toBe(allowed ? undefined : "bot_not_allowed");
+    expect(ending?.detail ?? PATH).toContain(PATH);
+  });
+
+  it("never lets a bot start a run on a fork", () => {
+    const task = file({ allowBots: true, allowBotUsers: ["github-actions"] });
+    expect(refusal({ actor: workflow, task, fork: true })?.code).toBe("bot_not_allowed");
+  });
+
+  it("does not take a person for a bot of that name", () => {
+    const actor: Actor = { id: 4, login: "github-actions", type: "User" };
+    expect(refusal({ actor, role: "read", task: file({ allowBots: true }) })?.code).toBe("actor_lacks_write");
+  });
+
+  it.each(["Organization", "Mannequin"] as const)("refuses an actor of type %s", (type) => {
+    expect(refusal({ actor: { id: 4, login: "x", type }, role: "admin" })?.code).toBe("actor_lacks_write");
+  });
+
+  it.each([
+    [LABELLED_AT - limits.forkSettleMs, null],
+    [LABELLED_AT - limits.forkSettleMs + 1, "fork_head_fresh"],
+    [LABELLED_AT + 1, "fork_head_fresh"],
+    [null, "fork_head_fresh"],
+  ])("answers a fork pushed to at %j with %j", (headPushedAt, code) => {
+    const ending = refusal({ fork: true, headPushedAt });
+    expect(ending?.code ?? null).toBe(code);
+    expect(ending?.detail ?? "a".repeat(40)).toContain("a".repeat(40));
+  });
+
+  it("does not ask a branch of the repository itself how old it is", () => {
+    expect(refusal({ headPushedAt: LABELLED_AT })).toBeNull();
+  });
+
+  it("names the file that is missing", () => {
+    expect(refusal({ task: null })).toEqual({
+      outcome: "refused",
+      code: "task_missing",
+      detail: `add ${PATH} to the default branch`,
+    });
+    expect(refusal({ label: "codex-a..b", task: null })).toMatchObject({
+      code: "task_missing",
+      detail: expect.stringContaining("rename"),
+    });
+  });
+
+  it("names the first mistakes of a broken file, and counts the rest", () => {
+    const task = parseTaskFile("---\nmodle: x\na: 1\nb: 1\nc: 1\n---\nx");
+    const ending = refusal({ task });
+    expect(ending?.code).toBe("task_invalid");
+    expect(ending?.detail).toMatch(
+      /^\S+codex-review\.md:2:1: there is no option "modle" \(did you mean "model"\?\); .*:4:1: .*; and 1 more$/,
+    );
+  });
+
+  it.each<[string, Partial<PolicyQuestion>, RegExp]>([
+    ["a label", { label: "bug" }, /^label: "bug" .* codex-\*$/],
+    ["a model", { task: file({ model: "o1" }) }, /^model: o1 .*allowed: gpt-\*$/],
+    ["a timeout", { task: file({ timeoutMs: 30 * 60_000 }) }, /^timeout: 30m .*up to 20m$/],
+    [
+      "a strategy",
+      { task: file({ safetyStrategy: "drop-sudo" }) },
+      /^safety-strategy: drop-sudo .*unprivileged-user, read-only$/,
+    ],
+    ["a publication", { task: file({ publish: ["comment", "check"] }) }, /^publish: check .*allowed: comment$/],
+    ["a repository", { repository: { id: 1, owner: "other", name: "x" } }, /^repository: other\/x .*example\/\*$/],
+  ])("refuses %s beyond the ceiling, and says what is allowed", (_, over, detail) => {
+    expect(refusal(over)).toEqual({ outcome: "refused", code: "not_allowed", detail: expect.stringMatching(detail) });
+  });
+
+  it("refuses unsafe even where the ceiling names it", () => {
+    const { ceiling } = question();
+    const over = {
+      task: file({ safetyStrategy: "unsafe" }),
+      ceiling: { ...ceiling, safetyStrategies: ["unsafe" as const] },
+    };
+    expect(refusal(over)?.code).toBe("not_allowed");
+  });
+
+  it("asks in its order: label, file, actor, fork, ceiling", () => {
+    const everything: Partial<PolicyQuestion> = {
+      label: "bug",
+      task: null,
+      role: "read",
+      fork: true,
+      headPushedAt: null,
+    };
+    const repository = { id: 1, owner: "other", name: "x" };
+    const codes = [
+      refusal({ ...everything, repository }),
+      refusal({ ...everything, repository, label: "codex-x" }),
+      refusal({ ...everything, repository, label: "codex-x", task: file({}) }),
+      refusal({ ...everything, repository, label: "codex-x", task: file({}), role: "admin" }),
+      refusal({ repository }),
+    ].map((ending) => ending?.code);
+    expect(codes).toEqual(["not_allowed", "task_missing", "actor_lacks_write", "fork_head_fresh", "not_allowed"]);
+  });
+});

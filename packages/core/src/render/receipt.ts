@@ -1,0 +1,152 @@
+import type { EndingCode, Outcome } from "../ending.ts";
+import type { Digest, MachineId, RunId } from "../ids.ts";
+import type { Acceleration, AbsenceCheck } from "../machine.ts";
+import { PROTOCOL_VERSION, type GateReport } from "../protocol.ts";
+import type { Result, Usage } from "../result.ts";
+import type { Publication, Run } from "../run.ts";
+import type { LocalOrigin, PullRequestOrigin } from "../run-request.ts";
+import type { TaskSpec } from "../task-spec.ts";
+import { durationOf, renderSteps } from "./steps.ts";
+import { isoTime } from "./text.ts";
+
+/** A run whose ending is known and whose machines are gone. */
+export type EndedRun = Run & { readonly phase: "publishing" | "done" };
+
+/** What is known of a machine that served the run. */
+export interface MachineFacts {
+  readonly machine: MachineId;
+  readonly provider: string;
+  readonly acceleration: Acceleration;
+  readonly image: Digest;
+}
+
+/** What a run's record does not carry itself. */
+export interface RunFacts {
+  /** What the last attempt returned, if it did. */
+  readonly result: Result | null;
+  readonly machines: readonly MachineFacts[];
+}
+
+/** The record of a run, as stored. Strings from the guest and from GitHub are in it as they came: escape them to show them. */
+export interface Receipt {
+  readonly schema: 1;
+  readonly run: RunId;
+  /** Who and what asked for it, with the SHAs that were approved and the actor's role at that time. */
+  readonly trigger: PullRequestOrigin | LocalOrigin;
+  readonly task: TaskSpec & { readonly digest: Digest | null };
+  readonly agent: {
+    readonly protocol: number;
+    readonly codexVersion: string | null;
+    readonly exitCode: number | null;
+    readonly endedBy: Result["codex"]["ended_by"] | null;
+  };
+  readonly outcome: Outcome;
+  readonly code: EndingCode;
+  readonly detail: string;
+  readonly attempts: number;
+  readonly modelCalls: number;
+  readonly usage: Usage | null;
+  readonly resultDigest: Digest | null;
+  readonly publication: Publication | null;
+  readonly gate: GateReport | null;
+  readonly timings: {
+    readonly totalMs: number;
+    readonly steps: readonly { readonly step: string; readonly at: string; readonly offsetMs: number }[];
+    readonly phasesMs: PhasesMs;
+  };
+  readonly machines: readonly ReceiptMachine[];
+}
+
+/** How long each phase of the last attempt took, ms; null if it did not begin or end. */
+export interface PhasesMs {
+  readonly waiting: number | null;
+  readonly preparing: number | null;
+  readonly codex: number | null;
+  readonly keyAlive: number | null;
+  readonly returning: number | null;
+  readonly destroying: number | null;
+  readonly publishing: number | null;
+}
+
+/** One machine, and the evidence that it is gone. */
+export interface ReceiptMachine {
+  readonly machine: MachineId;
+  readonly epoch: number;
+  readonly provider: string | null;
+  readonly acceleration: Acceleration | null;
+  readonly isolation: "virtual machine" | "emulated: no isolation guarantee" | "unknown";
+  readonly image: Digest | null;
+  readonly goneAt: string;
+  readonly evidence: readonly AbsenceCheck[];
+}
+
+/** The receipt of an ended run: a plain value for JSON, with every moment in ISO 8601 and every duration in ms. */
+export function renderReceipt(run: EndedRun, facts: RunFacts): Receipt {
+  const { request, ending } = run;
+  const codex = facts.result?.codex ?? null;
+  return {
+    schema: 1,
+    run: run.id,
+    trigger: request.origin,
+    task: { ...request.task, digest: request.taskDigest },
+    agent: {
+      protocol: PROTOCOL_VERSION,
+      codexVersion: codex?.version ?? null,
+      exitCode: codex?.exit_code ?? null,
+      endedBy: codex?.ended_by ?? null,
+    },
+    outcome: ending.outcome,
+    code: ending.code,
+    detail: ending.detail,
+    attempts: run.epoch,
+    modelCalls: run.modelCalls,
+    usage: facts.result?.usage ?? null,
+    resultDigest: run.resultDigest,
+    publication: run.phase === "done" ? run.publication : null,
+    gate: run.attempt?.gate ?? null,
+    timings: {
+      totalMs: durationOf(run),
+      steps: renderSteps(run).map(({ step, at, offsetMs }) => ({ step, at: isoTime(at), offsetMs })),
+      phasesMs: phasesOf(run),
+    },
+    machines: machinesOf(run, facts.machines),
+  };
+}
+
+/** Every machine that served the run, with what is known of it. */
+export function machinesOf(run: EndedRun, facts: readonly MachineFacts[]): ReceiptMachine[] {
+  return run.gone.map(({ machine, epoch, evidence }) => {
+    const known = facts.find((one) => one.machine === machine);
+    return {
+      machine,
+      epoch,
+      provider: known?.provider ?? null,
+      acceleration: known?.acceleration ?? null,
+      isolation: isolationOf(known?.acceleration),
+      image: known?.image ?? null,
+      goneAt: isoTime(evidence.at),
+      evidence: evidence.checks,
+    };
+  });
+}
+
+function isolationOf(acceleration: Acceleration | undefined): ReceiptMachine["isolation"] {
+  if (acceleration === undefined) {
+    return "unknown";
+  }
+  return acceleration === "emulated" ? "emulated: no isolation guarantee" : "virtual machine";
+}
+
+function phasesOf({ times }: Run): PhasesMs {
+  const between = (from: number | undefined, to: number | undefined) =>
+    from === undefined || to === undefined ? null : Math.max(0, to - from);
+  return {
+    waiting: between(times.queued, times.claimed),
+    preparing: between(times.claimed, times.codex_started),
+    codex: between(times.codex_started, times.codex_exited),
+    keyAlive: between(times.key_lent, times.key_dead),
+    returning: between(times.key_dead, times.result_posted),
+    destroying: between(times.result_posted ?? times.key_dead, times.machine_gone),
+    publishing: between(times.machine_gone, times.published),
+  };
+}

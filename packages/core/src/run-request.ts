@@ -1,0 +1,49 @@
+import type { DeliveryId, Digest, Instant } from "./ids.ts";
+import type { TaskSpec } from "./task-spec.ts";
+
+/** A GitHub account as it acted. `id` is what counts: logins are renamed and recycled. */
+export interface Actor {
+  readonly id: number;
+  readonly login: string;
+  readonly type: "User" | "Bot" | "Organization" | "Mannequin";
+}
+
+export interface Repository {
+  readonly id: number;
+  readonly owner: string;
+  readonly name: string;
+}
+
+/** Asked for by a label on a pull request. Everything about it is fixed here: the SHA that was approved, and by whom (I6). */
+export interface PullRequestOrigin {
+  readonly kind: "pull_request";
+  readonly delivery: DeliveryId;
+  readonly installation: number;
+  readonly repository: Repository;
+  readonly number: number;
+  readonly label: string;
+  readonly actor: Actor;
+  /** The actor's live role when the run was asked for. */
+  readonly role: string;
+  readonly head: string;
+  readonly base: string;
+  readonly fork: boolean;
+}
+
+/** Asked for on the command line, about a folder of the person who typed it. */
+export interface LocalOrigin {
+  readonly kind: "local";
+  readonly user: string;
+  readonly path: string;
+}
+
+/** What a run was asked to do, unchanged to its end. */
+export interface RunRequest {
+  readonly origin: PullRequestOrigin | LocalOrigin;
+  readonly requestedAt: Instant;
+  readonly task: TaskSpec;
+  /** Of the task file's bytes as read from the default branch, or of the prompt typed; null if there was none to read. */
+  readonly taskDigest: Digest | null;
+  /** The whole prompt as Codex gets it; empty for a run that was refused. */
+  readonly prompt: string;
+}

@@ -1,0 +1,134 @@
+import { defang, isAllowedLink, type LinkScope } from "./links.ts";
+
+/** A stretch of text after the words that GitHub (or another bot) would act on were taken out of it. */
+export interface Segment {
+  readonly kind: "text" | "code" | "link";
+  readonly value: string;
+}
+
+/** Closing keywords, at the end of the text before a reference. */
+const KEYWORD = /(?<![\p{L}\p{N}_-])(?:close[sd]?|fix(?:e[sd])?|resolve[sd]?):?\s*$/iu;
+/** Quotes, brackets, marks of emphasis and stops around a word stay outside its code span. */
+const AROUND_START = "(\"'“‘[{<«*_~|";
+const AROUND_END = ")]}>\"'”’»*_~|.,;:!?";
+
+/** Each makes a word active: what it is for is in its comment. One place, so that the check afterwards asks the same. */
+const ACTIVE: readonly RegExp[] = [
+  /** `@name`, `@org/team`, `user@sha`, every e-mail address. */
+  /@/,
+  /** `#123`, `owner/repo#123`. */
+  /#\p{N}/u,
+  /** `GH-123`. */
+  /(?<![a-z0-9])gh-\d/i,
+  /** Bare commits. */
+  /(?<![0-9a-z])[0-9a-f]{7,64}(?![0-9a-z])/i,
+  /** URLs of every scheme, bare and relative to one; slash commands; paths from the root. */
+  /:\/\/|^[("'“‘[{<«*_~|]*\/./u,
+  /** Schemes that need no slashes. */
+  /(?<![a-z0-9])(?:mailto|xmpp|javascript|vbscript|data|file|tel|sms|ftp|https?):/i,
+  /** Domains, with `www.` or without; a file name is one to many programs. */
+  /[^\s.]\.\p{L}{2}|www\.|(?<![a-z0-9])localhost/iu,
+  /** Workflow commands. */
+  /^::|##\[/,
+  /** `:shipit:` becomes a picture. */
+  /:(?!\d+:)[a-z0-9_+-]+:/i,
+  /** Mathematics. */
+  /\$/,
+  /** `[!NOTE]` becomes a frame that looks like ours. */
+  /\[!\p{L}+\]/u,
+];
+
+/**
+ * Cuts text into plain stretches and words that would do something: those become code spans (URLs defanged), or links
+ * where the rules allow one. Works on whole words between blanks, so that nothing beside an active part is left to act.
+ */
+export function splitActive(text: string, scope: LinkScope): Segment[] {
+  const segments: Segment[] = [];
+  for (const word of text.split(/(\s+)/)) {
+    if (word === "" || !isActive(word)) {
+      add(segments, "text", word);
+      continue;
+    }
+    const { before, core, after } = trim(word);
+    add(segments, "text", before);
+    if (isAllowedLink(core, scope)) {
+      takeKeyword(segments);
+      add(segments, "link", core);
+    } else {
+      const keyword = /#\p{N}|gh-\d|:\/\//iu.test(core) ? popKeyword(segments) : "";
+      add(segments, "code", `${keyword}${isUrl(core) ? defang(core) : core}`);
+    }
+    add(segments, "text", after);
+  }
+  return segments;
+}
+
+/** True if GitHub or another bot could act on the word, or on the word and what follows in the next node. */
+export function isActive(word: string): boolean {
+  return ACTIVE.some((pattern) => pattern.test(word));
+}
+
+/** The closing keyword that the text ends with, and what is before it; null if there is none. */
+export function endingKeyword(text: string): { readonly before: string; readonly keyword: string } | null {
+  const match = KEYWORD.exec(text.slice(-KEYWORD_CHARS_MAX));
+  if (match === null) {
+    return null;
+  }
+  const at = text.length - match[0].length;
+  return { before: text.slice(0, at), keyword: match[0] };
+}
+
+/** The longest keyword, and blanks. A bound, so that looking for one costs the same however long the text is. */
+const KEYWORD_CHARS_MAX = 40;
+
+function isUrl(word: string): boolean {
+  return /:\/\/|^www\.|^\/\/|^(?:javascript|vbscript|data|file):/i.test(word);
+}
+
+/** Brackets and punctuation come off, unless what is left is no longer active. */
+function trim(word: string): { before: string; core: string; after: string } {
+  let start = 0;
+  let end = word.length;
+  while (start < end && AROUND_START.includes(word.charAt(start))) {
+    start += 1;
+  }
+  while (end > start && AROUND_END.includes(word.charAt(end - 1))) {
+    end -= 1;
+  }
+  const [before, core, after] = [word.slice(0, start), word.slice(start, end), word.slice(end)];
+  return isActive(core) && !isActive(before) && !isActive(after)
+    ? { before, core, after }
+    : { before: "", core: word, after: "" };
+}
+
+function takeKeyword(segments: Segment[]): void {
+  const keyword = popKeyword(segments);
+  if (keyword !== "") {
+    add(segments, "code", keyword.trimEnd());
+    add(segments, "text", " ");
+  }
+}
+
+function popKeyword(segments: Segment[]): string {
+  const last = segments.at(-1);
+  const found = last?.kind === "text" ? endingKeyword(last.value) : null;
+  if (found === null) {
+    return "";
+  }
+  segments.pop();
+  add(segments, "text", found.before);
+  return found.keyword.replace(/\s+/g, " ");
+}
+
+/** Neighbours of one kind become one segment: two code spans side by side would be read as one broken one. */
+function add(segments: Segment[], kind: Segment["kind"], value: string): void {
+  if (value === "") {
+    return;
+  }
+  const last = segments.at(-1);
+  if (last !== undefined && last.kind === kind && kind !== "link") {
+    segments[segments.length - 1] = { kind, value: last.value + value };
+  } else {
+    segments.push({ kind, value });
+  }
+}

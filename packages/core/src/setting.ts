@@ -1,0 +1,78 @@
+import { z } from "zod";
+
+/** What a setting's schema carries besides its rules: one place for its environment name and its meaning. */
+interface SettingMeta {
+  readonly environment: string;
+  readonly description: string;
+  /** Said in words where the default depends on other settings. */
+  readonly defaultText?: string;
+}
+
+/** One setting as the tables and the documentation list it. */
+export interface SettingRow {
+  /** As in the file, with dots between the levels. */
+  readonly key: string;
+  readonly environment: string;
+  readonly kind: "text" | "number" | "boolean" | "list";
+  readonly isSecret: boolean;
+  readonly defaultText: string;
+  readonly description: string;
+}
+
+/** Marks a schema as one setting. Call it last: what is wrapped around it later hides the mark. */
+export function setting<T extends z.ZodType>(meta: SettingMeta, schema: T): T {
+  return schema.describe(meta.description).meta({ ...meta });
+}
+
+/** The settings of a nest of objects, in its order. */
+export function settingRows(schema: z.ZodType, secretKeys: readonly string[], prefix = ""): SettingRow[] {
+  const inner = innermost(schema);
+  if (!(inner instanceof z.ZodObject)) {
+    return [rowOf(schema, prefix, secretKeys.includes(prefix))];
+  }
+  return Object.entries(inner.shape).flatMap(([name, part]) => {
+    return settingRows(part as z.ZodType, secretKeys, prefix === "" ? name : `${prefix}.${name}`);
+  });
+}
+
+function rowOf(schema: z.ZodType, key: string, isSecret: boolean): SettingRow {
+  const meta = schema.meta() as Partial<SettingMeta> | undefined;
+  if (meta?.environment === undefined || meta.description === undefined) {
+    throw new Error(`the setting ${key} has no environment name or no description`);
+  }
+  const { environment, description } = meta;
+  const empty = schema.safeParse(undefined);
+  const defaultText = meta.defaultText ?? (empty.success ? written(empty.data) : "");
+  return { key, environment, kind: kindOf(schema), isSecret, defaultText, description };
+}
+
+function kindOf(schema: z.ZodType): SettingRow["kind"] {
+  const inner = innermost(schema);
+  if (inner instanceof z.ZodNumber) {
+    return "number";
+  }
+  if (inner instanceof z.ZodBoolean) {
+    return "boolean";
+  }
+  return inner instanceof z.ZodArray ? "list" : "text";
+}
+
+function innermost(schema: z.ZodType): z.ZodType {
+  let inner: z.ZodType = schema;
+  while (
+    inner instanceof z.ZodDefault ||
+    inner instanceof z.ZodPrefault ||
+    inner instanceof z.ZodNullable ||
+    inner instanceof z.ZodOptional
+  ) {
+    inner = inner.unwrap() as z.ZodType;
+  }
+  return inner;
+}
+
+function written(value: unknown): string {
+  if (value === null) {
+    return "none";
+  }
+  return Array.isArray(value) ? value.join(", ") : JSON.stringify(value).replace(/^"|"$/g, "");
+}

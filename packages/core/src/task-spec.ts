@@ -1,0 +1,42 @@
+import { limits } from "./limits.ts";
+import type { SafetyStrategy, Sandbox } from "./protocol.ts";
+
+/** Options of a task after its file, the defaults and the operator's ceiling have been put together. */
+export interface TaskSpec {
+  /** The label, or `local` for a run from the command line. */
+  readonly name: string;
+  readonly model: string;
+  readonly effort: string | null;
+  readonly sandbox: Sandbox;
+  readonly safetyStrategy: SafetyStrategy;
+  readonly outputSchema: string | null;
+  readonly workingDirectory: string;
+  readonly codexArgs: readonly string[];
+  readonly allowUsers: readonly string[];
+  readonly allowBots: boolean;
+  readonly allowBotUsers: readonly string[];
+  readonly publish: readonly Publish[];
+  readonly timeoutMs: number;
+}
+
+/** What a task may put on GitHub. */
+export type Publish = "comment" | "check";
+
+/** A task with nothing but its name and model set. */
+export function defaultTask(name: string, model: string): TaskSpec {
+  return {
+    name,
+    model,
+    effort: null,
+    sandbox: "workspace-write",
+    safetyStrategy: "unprivileged-user",
+    outputSchema: null,
+    workingDirectory: "",
+    codexArgs: [],
+    allowUsers: [],
+    allowBots: false,
+    allowBotUsers: [],
+    publish: ["comment", "check"],
+    timeoutMs: limits.runMsDefault,
+  };
+}

@@ -1,0 +1,129 @@
+import { assertNever } from "./assert.ts";
+import type { Ending } from "./ending.ts";
+import { matchesAnyFolded } from "./glob.ts";
+import type { Actor } from "./run-request.ts";
+import type { PullRequestEvent, Webhook } from "./webhook.ts";
+
+/** What a delivery asks of the service. */
+export type Trigger =
+  /** A run is asked for; policy says whether it may be (policy.ts). */
+  | (PullRequestEvent & { readonly kind: "start"; readonly label: string })
+  /** Live runs of this pull request end: of this label, or all of them. */
+  | {
+      readonly kind: "cancel";
+      readonly why: "label_removed" | "closed";
+      readonly repositoryId: number;
+      readonly number: number;
+      readonly label: string | null;
+      readonly ending: Ending;
+    }
+  /** Live runs of this pull request on another head end. */
+  | {
+      readonly kind: "supersede";
+      readonly repositoryId: number;
+      readonly number: number;
+      readonly head: string;
+      readonly ending: Ending;
+    }
+  /** The App lost these repositories, or with null all of the installation's: their runs end, their sources go. */
+  | {
+      readonly kind: "forget";
+      readonly installation: number;
+      readonly repositoryIds: readonly number[] | null;
+      readonly ending: Ending;
+    }
+  | { readonly kind: "ignore"; readonly reason: string };
+
+export interface TriggerOptions {
+  /** Labels that stand for tasks; `*` stands for any characters. */
+  readonly labels: readonly string[];
+  /** Our own App's name as in its URL: it acts as `<slug>[bot]`, and its acts ask for nothing. */
+  readonly appSlug: string;
+}
+
+/** Pure: the same delivery always asks for the same. Whether it was handled before is intake's to know (meaningOf). */
+export function triggerOf(webhook: Webhook, options: TriggerOptions): Trigger {
+  switch (webhook.kind) {
+    case "ping":
+      return ignore("a ping asks for nothing");
+    case "ignored":
+    case "invalid":
+      return ignore(webhook.reason);
+    case "installation":
+      return installationTrigger(webhook);
+    default:
+      return isOwn(webhook.sender, options.appSlug)
+        ? ignore("Mayfly's own acts ask for nothing")
+        : pullRequestTrigger(webhook, options);
+  }
+}
+
+function pullRequestTrigger(
+  webhook: PullRequestEvent & Webhook & { kind: "labeled" | "unlabeled" | "synchronize" | "closed" },
+  options: TriggerOptions,
+): Trigger {
+  const { pullRequest, sender } = webhook;
+  const about = { repositoryId: webhook.repository.id, number: pullRequest.number };
+  switch (webhook.kind) {
+    case "labeled":
+    case "unlabeled":
+      if (!matchesAnyFolded(options.labels, webhook.label)) {
+        return ignore("the label is not one of Mayfly's");
+      }
+      if (webhook.kind === "labeled") {
+        return pullRequest.state === "open"
+          ? { ...webhook, kind: "start" }
+          : ignore("the pull request is closed: reopen it, then add the label again");
+      }
+      return {
+        ...about,
+        kind: "cancel",
+        why: "label_removed",
+        label: webhook.label,
+        ending: { outcome: "cancelled", code: "label_removed", detail: `${sender.login} removed ${webhook.label}` },
+      };
+    case "synchronize":
+      return {
+        ...about,
+        kind: "supersede",
+        head: pullRequest.head.sha,
+        ending: { outcome: "superseded", code: "pushed", detail: `the head is now ${pullRequest.head.sha}` },
+      };
+    case "closed":
+      return {
+        ...about,
+        kind: "cancel",
+        why: "closed",
+        label: null,
+        ending: { outcome: "cancelled", code: "closed", detail: `${sender.login} closed the pull request` },
+      };
+    default:
+      return assertNever(webhook);
+  }
+}
+
+function installationTrigger(webhook: Webhook & { kind: "installation" }): Trigger {
+  const { installation, gone, repositoriesRemoved } = webhook;
+  if (!gone && repositoriesRemoved.length === 0) {
+    return ignore(`the installation was ${webhook.action.replaceAll("_", " ")}, which ends no run`);
+  }
+  return {
+    kind: "forget",
+    installation,
+    repositoryIds: gone ? null : repositoriesRemoved,
+    ending: {
+      outcome: "cancelled",
+      code: "installation_gone",
+      detail: gone ? "the App was uninstalled" : "the repository was taken from the App",
+    },
+  };
+}
+
+/** Only bots' names end in `[bot]`, so no person can pass for us. */
+function isOwn(sender: Actor, appSlug: string): boolean {
+  return sender.type === "Bot" && sender.login.toLowerCase() === `${appSlug.toLowerCase()}[bot]`;
+}
+
+function ignore(reason: string): Trigger {
+  return { kind: "ignore", reason };
+}

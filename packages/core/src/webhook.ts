@@ -1,0 +1,280 @@
+import { z } from "zod";
+import type { Instant } from "./ids.ts";
+import type { Actor, Repository } from "./run-request.ts";
+
+/** What the whole service reads of a pull request's payload. Every text in it is hostile. */
+export interface WebhookPullRequest {
+  readonly number: number;
+  readonly state: "open" | "closed";
+  readonly draft: boolean;
+  readonly title: string;
+  readonly body: string;
+  readonly author: string;
+  readonly updatedAt: Instant;
+  readonly head: { readonly sha: string; readonly ref: string; readonly repository: HeadRepository | null };
+  readonly base: { readonly sha: string; readonly ref: string; readonly repositoryId: number };
+}
+
+/** Where the head lies; null once that repository is deleted. */
+export interface HeadRepository {
+  readonly id: number;
+  readonly fullName: string;
+  readonly fork: boolean;
+  readonly pushedAt: Instant | null;
+}
+
+export interface PullRequestEvent {
+  readonly installation: number;
+  readonly repository: Repository & { readonly defaultBranch: string };
+  readonly sender: Actor;
+  readonly pullRequest: WebhookPullRequest;
+}
+
+/** A delivery as far as Mayfly understands it. */
+export type Webhook =
+  | { readonly kind: "ping" }
+  | (PullRequestEvent & { readonly kind: "labeled" | "unlabeled"; readonly label: string })
+  | (PullRequestEvent & { readonly kind: "synchronize" | "closed" })
+  | {
+      readonly kind: "installation";
+      readonly action: string;
+      readonly installation: number;
+      /** True when the App is gone from the whole account. */
+      readonly gone: boolean;
+      readonly repositoriesRemoved: readonly number[];
+    }
+  | { readonly kind: "ignored"; readonly reason: string }
+  | { readonly kind: "invalid"; readonly reason: string };
+
+/** GitHub's own bounds, rounded up: names to 100 or 255, titles to 256, bodies to 65,536 characters of up to 4 bytes. */
+const NAME_CHARS_MAX = 256;
+const TITLE_CHARS_MAX = 1_024;
+const BODY_CHARS_MAX = 300_000;
+const REF_CHARS_MAX = 1_024;
+/** More than any account of GitHub's has; a payload of 25 MB could name as many. */
+const REPOSITORIES_MAX = 200_000;
+
+const Id = z.int().min(1);
+const Name = z.string().min(1).max(NAME_CHARS_MAX);
+const Sha = z.string().regex(/^[0-9a-f]{40}([0-9a-f]{24})?$/);
+const Ref = z.string().min(1).max(REF_CHARS_MAX);
+/** GitHub writes times as ISO 8601, and `pushed_at` in some events as seconds. */
+const Time = z.union([
+  z.iso.datetime({ offset: true }).transform((text) => Date.parse(text)),
+  z
+    .int()
+    .min(0)
+    .transform((seconds) => seconds * 1_000),
+]);
+const Installation = z.object({ id: Id });
+const Sender = z.object({ id: Id, login: Name, type: z.enum(["User", "Bot", "Organization", "Mannequin"]) });
+const Action = z.object({ action: z.string().regex(/^[a-z_]{1,64}$/) });
+const Repositories = z.array(z.object({ id: Id })).max(REPOSITORIES_MAX);
+
+const PullRequest = z.object({
+  number: Id,
+  state: z.enum(["open", "closed"]),
+  draft: z.boolean().nullish(),
+  title: z.string().max(TITLE_CHARS_MAX),
+  body: z.string().max(BODY_CHARS_MAX).nullish(),
+  user: z.object({ login: Name }).nullish(),
+  updated_at: Time,
+  head: z.object({
+    sha: Sha,
+    ref: Ref,
+    repo: z
+      .object({
+        id: Id,
+        full_name: z
+          .string()
+          .min(1)
+          .max(2 * NAME_CHARS_MAX),
+        fork: z.boolean(),
+        pushed_at: Time.nullish(),
+      })
+      .nullable(),
+  }),
+  base: z.object({ sha: Sha, ref: Ref, repo: z.object({ id: Id }) }),
+});
+
+/** GitHub adds fields at any time: objects here drop what they do not name, and nothing else of the payload goes on. */
+const PullRequestBody = z.object({
+  number: Id,
+  label: z.object({ name: Name }).nullish(),
+  sender: Sender,
+  installation: Installation,
+  repository: z.object({ id: Id, name: Name, owner: z.object({ login: Name }), default_branch: Ref }),
+  pull_request: PullRequest,
+});
+
+const InstallationBody = z.object({
+  action: z.string(),
+  installation: Installation,
+  repositories: Repositories.nullish(),
+  repositories_removed: Repositories.nullish(),
+});
+
+/** Parts of a payload that belong to other events: only the body is signed, so the header must agree with it. */
+const foreignTo = {
+  ping: ["pull_request", "issue", "review", "comment", "action"],
+  pull_request: ["zen", "hook_id", "issue", "review", "comment", "thread", "check_run", "check_suite"],
+  installation: ["zen", "hook_id", "pull_request", "issue", "comment", "check_run"],
+} as const;
+
+/**
+ * What a delivery says, from its `X-GitHub-Event` and its parsed body. Never throws. The signature has been checked
+ * before; it covers the body alone, so an event name that does not fit the body's shape is invalid.
+ */
+export function parseWebhook(delivery: { event: string; body: unknown }): Webhook {
+  const { event, body } = delivery;
+  if (!/^[a-z_]{1,64}$/.test(event)) {
+    return { kind: "invalid", reason: "the event's name is not one of GitHub's" };
+  }
+  if (typeof body !== "object" || body === null || Array.isArray(body)) {
+    return { kind: "invalid", reason: "the body is not a JSON object" };
+  }
+  switch (event) {
+    case "ping":
+      return foreignPart(body, "ping") ?? parsePing(body);
+    case "pull_request":
+      return foreignPart(body, "pull_request") ?? parsePullRequest(body);
+    case "installation":
+    case "installation_repositories":
+      return foreignPart(body, "installation") ?? parseInstallation(event, body);
+    default:
+      return { kind: "ignored", reason: `Mayfly does not act on ${event} events` };
+  }
+}
+
+/**
+ * What a delivery means, apart from its delivery id: equal for a replay, different for a new labelling. Null where
+ * handling it twice does no harm.
+ */
+export function meaningOf(webhook: Webhook): string | null {
+  switch (webhook.kind) {
+    case "labeled":
+    case "unlabeled":
+      return meaning(webhook, webhook.label);
+    case "synchronize":
+    case "closed":
+      return meaning(webhook, webhook.pullRequest.head.sha);
+    default:
+      return null;
+  }
+}
+
+/** True when the head lies in another repository than the base, or in one that is gone. */
+export function isFork(pullRequest: WebhookPullRequest): boolean {
+  return pullRequest.head.repository?.id !== pullRequest.base.repositoryId;
+}
+/** The one free text stands last, so no two meanings run into each other. */
+function meaning(webhook: PullRequestEvent & { kind: string }, what: string): string {
+  const { repository, pullRequest, kind } = webhook;
+  return [repository.id, pullRequest.number, kind, pullRequest.updatedAt, what].join("/");
+}
+
+function foreignPart(body: object, event: keyof typeof foreignTo): Webhook | null {
+  const part = foreignTo[event].find((name) => Object.hasOwn(body, name));
+  return part === undefined ? null : { kind: "invalid", reason: `an event of this name has no ${part} in its body` };
+}
+
+function parsePing(body: object): Webhook {
+  return "zen" in body && "hook_id" in body
+    ? { kind: "ping" }
+    : { kind: "invalid", reason: "a ping has zen and hook_id in its body" };
+}
+
+function parsePullRequest(body: object): Webhook {
+  const head = Action.safeParse(body);
+  if (!head.success) {
+    return invalid(head.error);
+  }
+  if (!("pull_request" in body)) {
+    return { kind: "invalid", reason: "a pull_request event has a pull_request in its body" };
+  }
+  const { action } = head.data;
+  if (action !== "labeled" && action !== "unlabeled" && action !== "synchronize" && action !== "closed") {
+    return { kind: "ignored", reason: `Mayfly does not act on pull requests being ${action.replaceAll("_", " ")}` };
+  }
+  const parsed = PullRequestBody.safeParse(body);
+  if (!parsed.success) {
+    return invalid(parsed.error);
+  }
+  const { data } = parsed;
+  if (data.number !== data.pull_request.number) {
+    return { kind: "invalid", reason: "number and pull_request.number differ" };
+  }
+  if (data.repository.id !== data.pull_request.base.repo.id) {
+    return { kind: "invalid", reason: "repository.id and pull_request.base.repo.id differ" };
+  }
+  const event = pullRequestEvent(data);
+  if (action === "synchronize" || action === "closed") {
+    return { ...event, kind: action };
+  }
+  // GitHub leaves the label out when it was deleted meanwhile.
+  return data.label === null || data.label === undefined
+    ? { kind: "ignored", reason: `the label that was ${action === "labeled" ? "added" : "removed"} is not named` }
+    : { ...event, kind: action, label: data.label.name };
+}
+
+function pullRequestEvent(data: z.infer<typeof PullRequestBody>): PullRequestEvent {
+  const { repository, pull_request: pull } = data;
+  const { repo } = pull.head;
+  return {
+    installation: data.installation.id,
+    repository: {
+      id: repository.id,
+      owner: repository.owner.login,
+      name: repository.name,
+      defaultBranch: repository.default_branch,
+    },
+    sender: data.sender,
+    pullRequest: {
+      number: pull.number,
+      state: pull.state,
+      draft: pull.draft ?? false,
+      title: pull.title,
+      body: pull.body ?? "",
+      author: pull.user?.login ?? "ghost",
+      updatedAt: pull.updated_at,
+      head: {
+        sha: pull.head.sha,
+        ref: pull.head.ref,
+        repository:
+          repo === null
+            ? null
+            : { id: repo.id, fullName: repo.full_name, fork: repo.fork, pushedAt: repo.pushed_at ?? null },
+      },
+      base: { sha: pull.base.sha, ref: pull.base.ref, repositoryId: pull.base.repo.id },
+    },
+  };
+}
+
+function parseInstallation(event: "installation" | "installation_repositories", body: object): Webhook {
+  const head = Action.safeParse(body);
+  if (!head.success) {
+    return invalid(head.error);
+  }
+  const parsed = InstallationBody.safeParse(body);
+  if (!parsed.success) {
+    return invalid(parsed.error);
+  }
+  const { installation, repositories, repositories_removed: removed } = parsed.data;
+  const { action } = head.data;
+  const gone = event === "installation" && action === "deleted";
+  const list = event === "installation_repositories" ? removed : gone ? repositories : null;
+  return {
+    kind: "installation",
+    action,
+    installation: installation.id,
+    gone,
+    repositoriesRemoved: (list ?? []).map((repository) => repository.id),
+  };
+}
+
+/** Names the place and the rule, never the value: it is a stranger's text. */
+function invalid(error: z.ZodError): Webhook {
+  const [issue] = error.issues;
+  const place = issue === undefined || issue.path.length === 0 ? "the body" : issue.path.map(String).join(".");
+  return { kind: "invalid", reason: `${place}: ${(issue?.message ?? "is not understood").slice(0, 200)}` };
+}

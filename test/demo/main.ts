@@ -1,0 +1,151 @@
+import { once } from "node:events";
+import { renderDuration, renderSteps, toTerminal, type Receipt } from "@mayfly/core";
+import { documentOf } from "../../apps/orchestrator/src/cli/run-local-report.ts";
+import type { RunView } from "../../apps/orchestrator/src/web/control-api.ts";
+import { reviewer } from "../fakes/model/reviewer.ts";
+import type { PullView } from "../fakes/github/views.ts";
+import { eventually, processesNaming } from "../support/service.ts";
+import { startWorld, type TestWorld } from "../support/world.ts";
+import { MAINTAINER, openDemoPullRequest } from "./open.ts";
+import { type DemoOptions, readOptions, usage } from "./options.ts";
+
+/** An emulated machine on a busy host takes half a minute; a real model may think for minutes. */
+const RUN_MS = 12 * 60_000;
+
+const began = performance.now();
+
+/** Words for the person; standard output is kept for the document when one is asked for. */
+function tell(text: string): void {
+  process.stderr.write(`${text}\n`);
+}
+
+function tellAt(text: string): void {
+  tell(`${((performance.now() - began) / 1000).toFixed(1).padStart(7)} s  ${text}`);
+}
+
+async function main(args: readonly string[]): Promise<number> {
+  const options = readOptions(args);
+  if (options.help) {
+    process.stdout.write(usage);
+    return 0;
+  }
+  const key = process.env["OPENAI_API_KEY"] ?? "";
+  const model = {
+    name: process.env["MAYFLY_MODEL"] ?? "gpt-5.5",
+    url: process.env["OPENAI_BASE_URL"] ?? "https://api.openai.com/v1",
+  };
+  tell(
+    key === ""
+      ? "Model: scripted (no OPENAI_API_KEY is set). It drives the real Codex all the same."
+      : `Model: ${model.name} at ${model.url}`,
+  );
+  tellAt("starting the service, with a stand-in for GitHub");
+  const world = await startWorld({
+    ...(key === "" ? { script: reviewer } : { realModel: { ...model, key } }),
+    environment: { MAYFLY_LOG_LEVEL: "warn", ...passedOn() },
+    onLog: (line) => tell(line.startsWith("{") ? `           ${line}` : `          ${line}`),
+  });
+  try {
+    const { addresses } = world.service();
+    tellAt(
+      `the service is ready as user ${addresses.user}; machines run ${addresses.acceleration === "emulated" ? "emulated: KVM does not work here, so nothing is isolated" : `with ${addresses.acceleration}`}`,
+    );
+    return await show(
+      world,
+      options,
+      key === "" ? { name: `${model.name} (scripted)`, url: world.model?.url ?? "" } : model,
+    );
+  } finally {
+    await world.close();
+    tellAt("everything is stopped, nothing is left");
+  }
+}
+
+async function show(world: TestWorld, options: DemoOptions, model: { name: string; url: string }): Promise<number> {
+  const pull = await openDemoPullRequest(world.github, options);
+  tellAt(`pull request ${pull.url} is open`);
+  await world.github.addLabel(pull, options.label, { by: MAINTAINER });
+  tellAt(`${MAINTAINER} added the label ${options.label}`);
+  const id = await world.nextRun(0);
+  const view = await follow(world, id);
+  const after = world.github.pullRequest(pull);
+  const comment = after.comments.at(-1)?.body ?? null;
+  const machine = view.run.gone.at(-1)?.machine ?? null;
+  const isGone = machine !== null && (await processesNaming(machine)).length === 0;
+  const receipt = view.receipt as Receipt | null;
+  tell(`\n--- the comment on ${pull.url} ---\n${toTerminal(comment ?? "there is none")}\n--- end of the comment ---\n`);
+  tell(`--- the receipt ---\n${toTerminal(JSON.stringify(receipt, null, 2))}\n--- end of the receipt ---\n`);
+  const isPublished = comment !== null && comment.includes(id);
+  tellAt(isPublished ? "the comment is on the pull request" : "THE COMMENT IS NOT ON THE PULL REQUEST");
+  tellAt(isGone ? `the machine ${machine} is gone` : "THE MACHINE IS NOT GONE");
+  if (options.keep) {
+    await keep(world, pull);
+  }
+  if (options.json && view.run.phase === "done") {
+    const { publication } = view.run;
+    const shown = { kind: publication.kind, url: publication.url, body: comment };
+    process.stdout.write(`${JSON.stringify({ ...documentOf(view.run, receipt, model), publication: shown })}\n`);
+  }
+  const isAnswered = view.run.phase === "done" && view.run.ending.outcome === "succeeded";
+  return isPublished && isGone && isAnswered ? 0 : 1;
+}
+
+/** Tells each step as it happens, until the run has ended and its receipt is stored. */
+async function follow(world: TestWorld, id: string): Promise<RunView> {
+  tellAt(`run ${id}`);
+  let told = 0;
+  let waiting = "";
+  return eventually(
+    async () => {
+      const view = await world.control.view(id);
+      const { run } = view;
+      if (run.phase === "queued" && run.waitingFor !== waiting) {
+        waiting = run.waitingFor;
+        tellAt(`  waiting for ${waiting}`);
+      }
+      const steps = renderSteps(run);
+      for (const { name, offsetMs } of steps.slice(told)) {
+        tellAt(`  ${name} (${renderDuration(offsetMs)} after the label)`);
+      }
+      told = Math.max(told, steps.length);
+      return run.phase === "done" && run.archived ? view : null;
+    },
+    RUN_MS,
+    async () => world.service().log().slice(-4_000),
+  );
+}
+
+async function keep(world: TestWorld, pull: PullView): Promise<void> {
+  const { addresses } = world.service();
+  tell(`\nEverything keeps running until Ctrl-C:
+  pull request   ${pull.url}
+  stand-in       ${world.github.url}
+  webhook        ${addresses.webhook}
+  readiness      ${addresses.internal}/readyz
+  state folder   ${world.stateDir}
+  the runs       npx mayfly run list --state ${world.stateDir}\n`);
+  const stop = new AbortController();
+  process.once("SIGTERM", () => stop.abort());
+  await Promise.race([once(process, "SIGINT"), once(stop.signal, "abort")]);
+}
+
+/** Settings of the person's own that hold for the demo's service as well. */
+function passedOn(): Record<string, string> {
+  const names = [
+    "MAYFLY_CACHE_DIR",
+    "XDG_CACHE_HOME",
+    "MAYFLY_MACHINE_MEMORY_MIB",
+    "MAYFLY_MACHINE_CPUS",
+    "MAYFLY_LOG_LEVEL",
+  ];
+  return Object.fromEntries(
+    names.flatMap((name) => (process.env[name] === undefined ? [] : [[name, process.env[name] ?? ""]])),
+  );
+}
+
+try {
+  process.exitCode = await main(process.argv.slice(2));
+} catch (error) {
+  tell(`mayfly demo: ${error instanceof Error ? error.message : String(error)}`);
+  process.exitCode = 1;
+}

@@ -1,0 +1,31 @@
+import { defineConfig } from "vitest/config";
+
+/** Tests that boot machines or drive the whole service: one after the other, since two emulated machines fill a small host. */
+const machineTests = ["**/*.vm.test.ts", "test/{e2e,attack,fault}/**/*.test.ts"];
+const everywhere = ["**/node_modules/**", "**/dist/**"];
+
+export default defineConfig({
+  test: {
+    projects: [
+      {
+        test: {
+          name: "unit",
+          include: ["**/*.test.ts"],
+          exclude: [...everywhere, ...machineTests],
+          testTimeout: 60_000,
+          hookTimeout: 60_000,
+        },
+      },
+      {
+        test: {
+          name: "machine",
+          include: machineTests,
+          exclude: everywhere,
+          fileParallelism: false,
+          testTimeout: 300_000,
+          hookTimeout: 300_000,
+        },
+      },
+    ],
+  },
+});
