@@ -39,12 +39,21 @@ export async function listenInside(options: { network: string; port: number; hel
     killSignal: "SIGKILL",
   });
   const { promise, resolve, reject } = Promise.withResolvers<Server>();
+  let listener: Server | null = null;
   child.on("message", (_message, handle) => {
     if (handle instanceof Server) {
-      resolve(handle);
+      listener = handle;
+      child.disconnect();
     }
   });
   child.on("error", reject);
-  child.on("exit", (code) => reject(new Error(`nothing listens for Codex: the helper ended with ${code}`)));
+  // Only once the helper has ended is the socket ours alone: till then it would take every other connection.
+  child.on("exit", (code) => {
+    if (listener !== null && code === 0) {
+      resolve(listener);
+    } else {
+      reject(new Error(`nothing listens for Codex: the helper ended with ${code}`));
+    }
+  });
   return promise;
 }

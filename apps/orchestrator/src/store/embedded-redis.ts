@@ -33,7 +33,7 @@ export async function startEmbeddedRedis(folder: string): Promise<EmbeddedRedis>
     if (await answers(address)) {
       return { address, pid: survivor, adopted: true, stop: () => stop(address, survivor) };
     }
-    process.kill(survivor, "SIGKILL");
+    signal(survivor, "SIGKILL");
     await waitGone(survivor, STOP_MS);
   }
   await rm(socket, { force: true });
@@ -124,12 +124,23 @@ async function stop(address: RedisAddress, pid: number): Promise<void> {
     await redis.shutdown("SAVE").catch(() => undefined);
   } catch {
     if ((await startTimeOf(pid)) !== null) {
-      process.kill(pid, "SIGTERM");
+      signal(pid, "SIGTERM");
     }
   } finally {
     redis.disconnect();
   }
   await waitGone(pid, STOP_MS);
+}
+
+/** Signals a process that may end by itself at this very moment. */
+function signal(pid: number, name: NodeJS.Signals): void {
+  try {
+    process.kill(pid, name);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ESRCH") {
+      throw error;
+    }
+  }
 }
 
 async function waitGone(pid: number, ms: number): Promise<void> {

@@ -1,0 +1,268 @@
+import { once } from "node:events";
+import { mkdtemp, rm } from "node:fs/promises";
+import { request as httpRequest } from "node:http";
+import { connect, type Socket } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import {
+  type Assignment,
+  decideMachine,
+  decideRun,
+  defaultTask,
+  type Digest,
+  intendMachine,
+  limits,
+  type Machine,
+  type MachineId,
+  requestRun,
+  type ResultStore,
+  type Run,
+  type RunId,
+  type SourceLayout,
+  type Store,
+} from "@mayfly/core";
+import { createAuthorise } from "../../apps/orchestrator/src/broker/authorise.ts";
+import { createChannels } from "../../apps/orchestrator/src/broker/channels.ts";
+import { createModelGateway } from "../../apps/orchestrator/src/broker/model-gateway.ts";
+import { randomIds } from "../../apps/orchestrator/src/host/ids.ts";
+import { createLog } from "../../apps/orchestrator/src/host/log.ts";
+import { createDispatch } from "../../apps/orchestrator/src/runs/dispatch.ts";
+import { createRecords, type Records } from "../../apps/orchestrator/src/runs/records.ts";
+import { createRecordStore } from "../../apps/orchestrator/src/store/records.ts";
+import { createResultStore } from "../../apps/orchestrator/src/store/results.ts";
+import type { TestRedis } from "../../apps/orchestrator/src/store/test-redis.fixture.ts";
+import type { Script } from "../fakes/model/script.ts";
+import { createFakeModel, type FakeModel } from "../fakes/model/server.ts";
+
+/** What the stand-in for the source hands over. */
+export const PACK = "PACK of the pull request";
+const SHA = "1".repeat(40);
+const IMAGE = `sha256:${"0".repeat(64)}` as Digest;
+/** Longer than any answer here takes, shorter than a test. */
+const ANSWER_MS = 30_000;
+
+/** One call over a channel, as root in the machine could make it. */
+export interface Call {
+  readonly method?: string;
+  readonly path: string;
+  readonly token?: string;
+  /** An object is sent as JSON; text as it is. */
+  readonly body?: unknown;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+export interface Answer {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, unknown>>;
+  readonly text: string;
+  /** Parsed JSON; null if it is none. */
+  readonly body: unknown;
+  /** The broker's own word for a refusal; null for any other answer. */
+  readonly code: string | null;
+}
+
+/** A machine's end of its own channel. */
+export interface Channel {
+  readonly machine: MachineId;
+  readonly socket: string;
+  call(call: Call): Promise<Answer>;
+  claim(): Promise<Assignment>;
+}
+
+/** The real broker over a real store, without any machine: the test speaks as one. */
+export interface BrokerBench {
+  readonly store: Store;
+  readonly results: ResultStore;
+  readonly records: Records;
+  readonly model: FakeModel;
+  readonly modelKey: string;
+  /** Moves the broker's clock. */
+  pass(ms: number): void;
+  addRun(): Promise<RunId>;
+  addMachine(): Promise<Channel>;
+  run(id: RunId): Promise<Run>;
+  machine(id: MachineId): Promise<Machine>;
+  close(): Promise<void>;
+}
+
+export async function startBroker(redis: TestRedis, script: Script): Promise<BrokerBench> {
+  const folder = await mkdtemp(join(tmpdir(), "mf-"));
+  const modelKey = randomIds.secret("sk-test");
+  const model = await createFakeModel({ apiKey: modelKey, script });
+  const { log } = createLog({ level: "silent" });
+  const prefix = redis.prefix();
+  let now = Date.now();
+  const clock = { now: () => now };
+  const store = createRecordStore({ redis: redis.redis, prefix, keepFinishedMs: limits.finishedRunMs });
+  const results = createResultStore({ redis: redis.redis, prefix, keepMs: limits.finishedRunMs });
+  const records = createRecords({ store, clock });
+  const wakeups = { wakeRun: async () => undefined, wakeMachine: async () => undefined };
+  const channels = createChannels({
+    authorise: createAuthorise({ store, clock }),
+    dispatch: createDispatch({ store, records, wakeups, clock, ids: randomIds, recheck: async () => null }),
+    records,
+    results,
+    sources: {
+      ensurePacked: async () => layout,
+      openPack: async () => onePiece(PACK),
+      ensureDropped: async () => undefined,
+    },
+    gateway: createModelGateway({ upstream: { url: model.url, credential: () => modelKey }, log }),
+    wakeups,
+    clock,
+    ids: randomIds,
+    log,
+    folderOf: (machine) => join(folder, machine),
+  });
+
+  return {
+    store,
+    results,
+    records,
+    model,
+    modelKey,
+    pass(ms) {
+      now += ms;
+    },
+    async addRun() {
+      const run = queuedRun(now);
+      await store.commit([{ kind: "run", value: run, version: 0 }]);
+      return run.id;
+    },
+    async addMachine() {
+      const machine = bootingMachine(now);
+      await store.commit([{ kind: "machine", value: machine, version: 0 }]);
+      await channels.ensureOpen(machine.id);
+      return channelOf(machine.id, join(folder, machine.id, "broker.sock"));
+    },
+    run: async (id) => found(await store.loadRun(id)).value,
+    machine: async (id) => found(await store.loadMachine(id)).value,
+    async close() {
+      await model.close();
+      await channels.close();
+      await rm(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+const layout: SourceLayout = {
+  head: SHA,
+  base: null,
+  merge_base: null,
+  shallow: [],
+  pack_bytes: PACK.length,
+  pack_sha256: "0".repeat(64),
+};
+
+async function* onePiece(text: string): AsyncIterable<Uint8Array> {
+  yield Buffer.from(text);
+}
+
+function queuedRun(now: number): Run {
+  const request = {
+    origin: { kind: "local", user: "somebody", path: "/somewhere" },
+    requestedAt: now,
+    task: defaultTask("local", "gpt-5.5"),
+    taskDigest: null,
+    prompt: "Review this.",
+  } as const;
+  const run = requestRun({ id: randomIds.run(now), request, now });
+  return decideRun(run, { type: "source_prepared", layout }, now).run;
+}
+
+function bootingMachine(now: number): Machine {
+  const machine = intendMachine({
+    id: randomIds.machine(now),
+    provider: "qemu",
+    acceleration: "emulated",
+    image: IMAGE,
+    now,
+    runMsMax: limits.runMsMax,
+  });
+  return decideMachine(machine, { type: "launched" }, now).machine;
+}
+
+function channelOf(machine: MachineId, socket: string): Channel {
+  const call = (wanted: Call) => callOver(socket, wanted);
+  return {
+    machine,
+    socket,
+    call,
+    async claim() {
+      const answer = await call({ path: "/v1/claim", body: hello });
+      if (answer.status !== 200) {
+        throw new Error(`the claim was answered ${answer.status} ${answer.text}`);
+      }
+      return answer.body as Assignment;
+    },
+  };
+}
+
+/** An agent's first words. */
+export const hello = { protocol: 1, agent: "test", codex: "0.169.0" };
+
+/** One call over any socket: whoever has the socket can say what it likes. */
+export async function callOver(socketPath: string, { method = "POST", path, token, body, headers }: Call): Promise<Answer> {
+  const text = body === undefined || typeof body === "string" ? body : JSON.stringify(body);
+  const outgoing = httpRequest({
+    socketPath,
+    method,
+    path,
+    agent: false,
+    signal: AbortSignal.timeout(ANSWER_MS),
+    headers: {
+      ...(text === undefined ? {} : { "content-type": "application/json", "content-length": Buffer.byteLength(text) }),
+      ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
+      ...headers,
+    },
+  });
+  outgoing.end(text);
+  const [incoming] = (await once(outgoing, "response")) as [AsyncIterable<Buffer> & { statusCode: number; headers: {} }];
+  const chunks: Buffer[] = [];
+  for await (const chunk of incoming) {
+    chunks.push(chunk);
+  }
+  const said = Buffer.concat(chunks).toString("utf8");
+  const parsed = parse(said);
+  const code = (parsed as { error?: { code?: unknown } } | null)?.error?.code;
+  return {
+    status: incoming.statusCode,
+    headers: incoming.headers,
+    text: said,
+    body: parsed,
+    code: typeof code === "string" ? code : null,
+  };
+}
+
+/** Sends bytes that no HTTP library would, and returns all that comes back until the broker hangs up. */
+export async function sayOver(socketPath: string, bytes: string): Promise<string> {
+  const socket = await open(socketPath);
+  socket.setTimeout(ANSWER_MS, () => socket.destroy(new Error("no answer")));
+  const chunks: Buffer[] = [];
+  socket.on("data", (chunk: Buffer) => chunks.push(chunk));
+  socket.on("error", () => undefined);
+  socket.write(bytes);
+  await once(socket, "close");
+  return Buffer.concat(chunks).toString("latin1");
+}
+
+export async function open(socketPath: string): Promise<Socket> {
+  const socket = connect(socketPath);
+  await once(socket, "connect");
+  return socket;
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
+  }
+}
+
+function found<T>(value: T | null): T {
+  if (value === null) {
+    throw new Error("there is no such record");
+  }
+  return value;
+}
