@@ -45,9 +45,11 @@ export function ensureNodeModules() {
     throw new Error("Mayfly runs on Linux; on another system use a Debian 12 machine.");
   }
   console.error("mayfly: installing npm packages (about a minute, once)");
-  run("npm", ["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"], {
+  // Not `npm ci`: it refuses a lock file without the optional packages of other platforms, which not every registry
+  // carries. `install --no-save` takes the same locked versions with the same hashes and writes nothing back.
+  run("npm", ["install", "--no-save", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"], {
     cwd: root,
-    fix: "Run `npm ci` and read what it says.",
+    fix: "Run `npm install` and read what it says.",
   });
   writeFileSync(stamp, lock);
 }

@@ -202,7 +202,10 @@ function channelOf(machine: MachineId, socket: string): Channel {
 export const hello = { protocol: 1, agent: "test", codex: "0.169.0" };
 
 /** One call over any socket: whoever has the socket can say what it likes. */
-export async function callOver(socketPath: string, { method = "POST", path, token, body, headers }: Call): Promise<Answer> {
+export async function callOver(
+  socketPath: string,
+  { method = "POST", path, token, body, headers }: Call,
+): Promise<Answer> {
   const text = body === undefined || typeof body === "string" ? body : JSON.stringify(body);
   const outgoing = httpRequest({
     socketPath,
@@ -217,7 +220,9 @@ export async function callOver(socketPath: string, { method = "POST", path, toke
     },
   });
   outgoing.end(text);
-  const [incoming] = (await once(outgoing, "response")) as [AsyncIterable<Buffer> & { statusCode: number; headers: {} }];
+  const [incoming] = (await once(outgoing, "response")) as [
+    AsyncIterable<Buffer> & { statusCode: number; headers: {} },
+  ];
   const chunks: Buffer[] = [];
   for await (const chunk of incoming) {
     chunks.push(chunk);
@@ -241,8 +246,9 @@ export async function sayOver(socketPath: string, bytes: string): Promise<string
   const chunks: Buffer[] = [];
   socket.on("data", (chunk: Buffer) => chunks.push(chunk));
   socket.on("error", () => undefined);
+  const closed = new Promise((resolve) => socket.once("close", resolve));
   socket.write(bytes);
-  await once(socket, "close");
+  await closed;
   return Buffer.concat(chunks).toString("latin1");
 }
 

@@ -11,8 +11,8 @@ import type { TestWorld } from "../support/world.ts";
 
 const main = fileURLToPath(new URL("../../apps/orchestrator/src/main.ts", import.meta.url));
 
-export const OWNER = "example-org";
-export const AUTHOR = "author";
+const OWNER = "example-org";
+const AUTHOR = "author";
 export const MAINTAINER = "maintainer";
 export const LABEL = "codex-review";
 
@@ -27,6 +27,8 @@ const COMMAND_MS = 60_000;
 export interface PullOptions {
   /** The repository's name; one for each test keeps them apart. */
   readonly name: string;
+  /** Whose repository it is; one account unless a test does something to all of it. */
+  readonly owner?: string;
   /** The task file's text; null for none. */
   readonly task: string | null;
   /** The fork's owner. */
@@ -37,13 +39,13 @@ export interface PullOptions {
 
 /** A repository with a task file, and a pull request in it that adds a line. */
 export async function openPull(world: TestWorld, options: PullOptions): Promise<PullView> {
-  const { name, task, ...head } = options;
+  const { name, task, owner = OWNER, ...head } = options;
   const { github } = world;
   const files = {
     "README.md": `# ${name}\n`,
     ...(task === null ? {} : { [`.github/codex/labels/${LABEL}.md`]: task }),
   };
-  const { fullName } = await github.createRepository({ owner: OWNER, name, files });
+  const { fullName } = await github.createRepository({ owner, name, files });
   github.setRole(fullName, AUTHOR, "write");
   github.setRole(fullName, MAINTAINER, "maintain");
   return github.openPullRequest({

@@ -73,7 +73,7 @@ describe("the webhook's answer", () => {
     });
   });
 
-  it.each(["[]", "null", "1", '"text"', "{", ""])("is 400 for the signed body %j, which is no object", async (body) => {
+  it.each(["[]", "null", "1", '"text"', "{"])("is 400 for the signed body %j, which is no object", async (body) => {
     expect(await ping({ body })).toMatchObject({
       statusCode: 400,
       kept: false,

@@ -43,17 +43,20 @@ export interface RunningService {
  * Starts `mayfly serve` with this environment alone. Throws with its words if it ends before it is ready.
  *
  * @param onLog Called with each line of its standard error.
+ * @param entry What runs in its place; it gets an IPC channel.
  */
 export async function startService(
   environment: Record<string, string>,
   onLog: (line: string) => void = () => undefined,
+  entry: string | null = null,
 ): Promise<RunningService> {
-  const child = spawn(process.execPath, [`${root}/apps/orchestrator/src/main.ts`, "serve"], {
+  const program = entry === null ? [`${root}/apps/orchestrator/src/main.ts`, "serve"] : [entry];
+  const child = spawn(process.execPath, program, {
     env: { PATH: process.env["PATH"] ?? "/usr/bin:/bin", HOME: process.env["HOME"] ?? "/", ...environment },
-    stdio: ["ignore", "pipe", "pipe"],
+    stdio: ["ignore", "pipe", "pipe", entry === null ? "ignore" : "ipc"],
   });
   let log = "";
-  child.stderr.setEncoding("utf8").on("data", (text: string) => {
+  child.stderr?.setEncoding("utf8").on("data", (text: string) => {
     log += text;
     for (const line of text.split("\n").filter((one) => one !== "")) {
       onLog(line);

@@ -34,6 +34,8 @@ export interface WorldOptions {
   readonly realModel?: { readonly url: string; readonly key: string; readonly name: string };
   readonly environment?: Record<string, string>;
   readonly onLog?: (line: string) => void;
+  /** A program that runs in place of `mayfly serve`. */
+  readonly entry?: string;
 }
 
 /** Starts all three, with webhooks on their way to the service. */
@@ -64,7 +66,7 @@ export async function startWorld(options: WorldOptions = {}): Promise<TestWorld>
   };
   let service: RunningService;
   async function start(): Promise<void> {
-    service = await startService(environment, options.onLog);
+    service = await startService(environment, options.onLog, options.entry);
     github.setWebhook({ url: service.addresses.webhook });
   }
   const control = controlOf(state.path);

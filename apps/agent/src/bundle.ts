@@ -43,15 +43,20 @@ const shared = {
  * this build is in it.
  */
 export async function bundleAgent(): Promise<{ code: Uint8Array; sha256: string }> {
-  const [listen, probe, read] = await Promise.all([
-    bundleProgram("inside/listen.ts"),
-    bundleProgram("inside/probe.ts"),
-    bundleProgram("inside/read.ts"),
-  ]);
-  const programs = { listen, probe, read };
-  const define = { MAYFLY_PROGRAMS: JSON.stringify(programs) };
-  const code = await bundle("main.ts", { format: "esm", define });
-  return { code, sha256: createHash("sha256").update(code).digest("hex") };
+  try {
+    const [listen, probe, read] = await Promise.all([
+      bundleProgram("inside/listen.ts"),
+      bundleProgram("inside/probe.ts"),
+      bundleProgram("inside/read.ts"),
+    ]);
+    const programs = { listen, probe, read };
+    const define = { MAYFLY_PROGRAMS: JSON.stringify(programs) };
+    const code = await bundle("main.ts", { format: "esm", define });
+    return { code, sha256: createHash("sha256").update(code).digest("hex") };
+  } finally {
+    // Its process stays otherwise: as root beside a service that has dropped root, writing files wherever it is told to.
+    await esbuild.stop();
+  }
 }
 
 /** One of the programs for `node --eval`, which starts faster without the loader for modules. */

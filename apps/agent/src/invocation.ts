@@ -18,6 +18,7 @@ const disabledFeatures = [
   "goals",
   "shell_snapshot",
   "image_generation",
+  "sleep_tool",
 ];
 
 /**
@@ -77,6 +78,8 @@ function settings(codex: Assignment["codex"]): [string, string][] {
     ["model_provider", "mayfly"],
     ["web_search", "disabled"],
     ["project_doc_max_bytes", "0"],
+    // Newer models are offered sub-agents whatever the feature of that name says.
+    ["agents.enabled", "false"],
     ["skills.include_instructions", "false"],
     ["skills.bundled.enabled", "false"],
     ["shell_environment_policy.inherit", "core"],

@@ -3,6 +3,7 @@ import type { IncomingMessage, RequestOptions, ServerResponse } from "node:http"
 import type { Server as NetServer } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { limits } from "@mayfly/core/limits";
+import { MODEL_SHAPE_HEADER } from "@mayfly/core/protocol";
 import type { Settings } from "./settings.ts";
 
 /** Codex's only way out: model calls, and nothing else. */
@@ -87,7 +88,7 @@ export function createRelay(options: { listener: NetServer; broker: Settings["br
     signal: AbortSignal,
   ): Promise<IncomingMessage | null> {
     const headers = {
-      ...pick(incoming.headers, ["content-type", "accept"]),
+      ...pick(incoming.headers, ["content-type", "accept", MODEL_SHAPE_HEADER]),
       authorization: `Bearer ${token}`,
       "content-length": body.length,
     };

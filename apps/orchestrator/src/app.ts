@@ -128,6 +128,7 @@ export async function buildService(deps: ServiceDeps): Promise<Service> {
     facts,
     stickies,
     recheck,
+    listLiveRuns: store.listLiveRuns,
     githubHost: deps.githubHost,
     secrets: deps.secrets,
     clock,
@@ -231,6 +232,8 @@ export async function buildService(deps: ServiceDeps): Promise<Service> {
       await wakeups.wakeRun(id);
     },
     async start() {
+      // Before any step is taken: adopts what a service before us left at work.
+      await fleet.reconcile();
       await wakeups.start({
         run: runSteps.stepRun,
         machine: machineSteps.stepMachine,

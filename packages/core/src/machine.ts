@@ -11,7 +11,9 @@ export type DestroyReason =
   | "vanished"
   | "idle"
   | "deadline"
-  | "unwanted";
+  /** Nobody waits for it any more; it is spared if somebody has claimed it meanwhile. */
+  | "unwanted"
+  | "claimed_twice";
 
 /** One thing looked for after destruction, and what was seen. */
 export interface AbsenceCheck {
@@ -74,6 +76,8 @@ export type MachineEvent =
   | { readonly type: "hello" }
   | { readonly type: "claim"; readonly claim: MachineClaim }
   | { readonly type: "heard" }
+  /** We were away, so its silence says nothing: it may speak again from now on. */
+  | { readonly type: "adopt" }
   /** The provider no longer lists it though nobody destroyed it. */
   | { readonly type: "vanished" }
   | { readonly type: "destroy"; readonly why: DestroyReason }
@@ -115,7 +119,8 @@ export function intendMachine(options: {
  * crash asks again for whatever was interrupted.
  */
 export function decideMachine(machine: Machine, event: MachineEvent, now: Instant): MachineDecision {
-  const next = step(overdue(machine, now), event, now);
+  const present = event.type === "adopt" ? heard(machine, now) : machine;
+  const next = step(overdue(present, now), event, now);
   return { machine: next, effects: effectsOf(next) };
 }
 
@@ -135,6 +140,7 @@ export function isLeased(machine: Machine, now: Instant): boolean {
 function step(machine: Machine, event: MachineEvent, now: Instant): Machine {
   switch (event.type) {
     case "tick":
+    case "adopt":
       return machine;
     case "launched":
       return machine.phase === "intended" ? { ...base(machine), phase: "booting", launchedAt: now } : machine;
@@ -156,7 +162,7 @@ function step(machine: Machine, event: MachineEvent, now: Instant): Machine {
     case "vanished":
       return destroying(machine, "vanished", now);
     case "destroy":
-      return destroying(machine, event.why, now);
+      return event.why === "unwanted" && machine.phase === "claimed" ? machine : destroying(machine, event.why, now);
     case "absent":
       return machine.phase === "destroying" && isProof(event.evidence)
         ? { ...base(machine), phase: "gone", why: machine.why, evidence: event.evidence, claim: machine.claim }

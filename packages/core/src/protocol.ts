@@ -22,6 +22,12 @@ export const PROTOCOL_VERSION = 1;
 /** A rolling upgrade serves the version before as well. There is none before the first. */
 export const PROTOCOL_VERSIONS_SERVED: readonly number[] = [1];
 
+/**
+ * The one header of the CLI that changes what its model call means: newer models are asked in a shorter shape (Codex CLI
+ * 0.169.0). It passes when its value is `true`; every other header towards the model is the broker's own.
+ */
+export const MODEL_SHAPE_HEADER = "x-openai-internal-codex-responses-lite";
+
 export const SafetyStrategy = z.enum(["unprivileged-user", "drop-sudo", "read-only", "unsafe"]);
 export type SafetyStrategy = z.infer<typeof SafetyStrategy>;
 

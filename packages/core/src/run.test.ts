@@ -25,13 +25,14 @@ const request = {
   taskDigest: null,
   prompt: "p",
 } as const;
-const gate: RunEvent = { type: "gate_passed", report };
-const key: RunEvent = { type: "key_lent", hash: "k" };
+const gate: RunEvent = { type: "gate_passed", report, machine: FIRST };
+const key: RunEvent = { type: "key_lent", hash: "k", machine: FIRST };
 const lost = { type: "machine_lost", machine: FIRST, why: "silent" } as const;
 const gone = (machine: MachineId): RunEvent => ({ type: "machine_gone", machine, evidence });
 const claimed = (machine: MachineId): RunEvent => ({ type: "claimed", machine, capabilityHash: "c" });
 const result = (epoch: number): RunEvent => ({
   type: "result",
+  machine: FIRST,
   digest: DIGEST,
   frame: { kind: "failure", epoch, failure: { step: "codex", message: "m" } },
 });
@@ -125,8 +126,8 @@ describe("an attempt", () => {
   });
 
   it("keeps the first gate report and the first time of each step", () => {
-    const other: RunEvent = { type: "gate_passed", report: { ...report, checks: [] } };
-    const started: RunEvent = { type: "step", step: "codex_started" };
+    const other: RunEvent = { type: "gate_passed", report: { ...report, checks: [] }, machine: FIRST };
+    const started: RunEvent = { type: "step", step: "codex_started", machine: FIRST };
     const run = expectPhase(after([gate, other, started, started], running()), "running");
     expect(run.attempt.gate).toEqual(report);
     expect(run.times).toMatchObject({ strategy_applied: T0 + 1_000, codex_started: T0 + 3_000 });
@@ -134,7 +135,10 @@ describe("an attempt", () => {
 
   it("renews the key and counts model calls", () => {
     const run = expectPhase(
-      after([gate, key, { type: "key_lent", hash: "k2" }, { type: "model_called" }], running()),
+      after(
+        [gate, key, { type: "key_lent", hash: "k2", machine: FIRST }, { type: "model_called", machine: FIRST }],
+        running(),
+      ),
       "running",
     );
     expect(run.attempt.key).toEqual({ hash: "k2", expiresAt: T0 + 3_000 + limits.keyMs });
@@ -143,10 +147,15 @@ describe("an attempt", () => {
   });
 
   it("kills key and capability at freeze, for good", () => {
-    const frozen = after([gate, key, { type: "frozen" }], running());
+    const frozen = after([gate, key, { type: "frozen", machine: FIRST }], running());
     expect(frozen).toMatchObject({ attempt: { key: null, frozenAt: T0 + 3_000 }, times: { key_dead: T0 + 3_000 } });
     expect(isAlive(frozen, FIRST, T0)).toBe(false);
-    for (const event of [key, gate, { type: "frozen" }, { type: "step", step: "codex_exited" }] as RunEvent[]) {
+    for (const event of [
+      key,
+      gate,
+      { type: "frozen", machine: FIRST },
+      { type: "step", step: "codex_exited" },
+    ] as RunEvent[]) {
       expect(decideRun(frozen, event, T0 + 9_000).run).toBe(frozen);
     }
   });
@@ -171,7 +180,7 @@ describe("an attempt", () => {
   });
 
   it("is lost when no result follows freeze in time", () => {
-    const frozen = after([{ type: "frozen" }], running());
+    const frozen = after([{ type: "frozen", machine: FIRST }], running());
     const end = T0 + 1_000 + limits.resultMs;
     expect(decideRun(frozen, { type: "tick" }, end - 1).run).toBe(frozen);
     expect(decideRun(frozen, result(1), end).run).toMatchObject({
@@ -197,10 +206,10 @@ describe("an attempt", () => {
   it.each<RunEvent>([
     gate,
     key,
-    { type: "frozen" },
-    { type: "model_called" },
+    { type: "frozen", machine: FIRST },
+    { type: "model_called", machine: FIRST },
     result(1),
-    { type: "step", step: "codex_started" },
+    { type: "step", step: "codex_started", machine: FIRST },
   ])("is not moved by what another machine says late ($type)", (event) => {
     const run = after([gate], running());
     expect(decideRun(run, { ...event, machine: SECOND } as RunEvent, T0).run).toBe(run);
@@ -224,7 +233,9 @@ describe("an attempt", () => {
   });
 
   it("keeps the time of freeze when a result follows", () => {
-    expect(after([gate, key, { type: "frozen" }, result(1)], running()).times.key_dead).toBe(T0 + 3_000);
+    expect(after([gate, key, { type: "frozen", machine: FIRST }, result(1)], running()).times.key_dead).toBe(
+      T0 + 3_000,
+    );
   });
 });
 

@@ -6,6 +6,12 @@ import type { GateReport, ResultFrame, SourceLayout } from "./protocol.ts";
 import type { RunRequest } from "./run-request.ts";
 import { endingOf, type Ending } from "./ending.ts";
 
+/** What is stored of a key: never the key itself. */
+interface KeyRecord {
+  readonly hash: string;
+  readonly expiresAt: Instant;
+}
+
 /** One try of a run on one machine; the epoch fences it from the others. */
 export interface Attempt {
   readonly epoch: number;
@@ -16,7 +22,9 @@ export interface Attempt {
   /** SHA-256 of the capability: the capability itself is nowhere but in the machine. */
   readonly capabilityHash: string;
   readonly gate: GateReport | null;
-  readonly key: { readonly hash: string; readonly expiresAt: Instant } | null;
+  readonly key: KeyRecord | null;
+  /** The one before it, good for the rest of its own time: a model call may be under way while the key is renewed. */
+  readonly keyBefore: KeyRecord | null;
   /** Capability and key are dead from here on; only the result may still come (I4). */
   readonly frozenAt: Instant | null;
 }
@@ -109,7 +117,7 @@ export type Run = RunBase &
  * the run may be on its next machine: named here, it counts for that machine's attempt and for no other.
  */
 interface FromMachine {
-  readonly machine?: MachineId;
+  readonly machine: MachineId;
 }
 
 export type RunEvent =
@@ -249,6 +257,7 @@ function running(
     capabilityHash: event.capabilityHash,
     gate: null,
     key: null,
+    keyBefore: null,
     frozenAt: null,
   };
   const { requested, queued } = run.times;
@@ -262,7 +271,7 @@ function running(
 
 function whenRunning(run: Run & { phase: "running" }, event: RunEvent, now: Instant): Run {
   const { attempt } = run;
-  if ("machine" in event && event.machine !== undefined && event.machine !== attempt.machine) {
+  if ("machine" in event && event.machine !== attempt.machine) {
     return run;
   }
   switch (event.type) {
@@ -276,7 +285,10 @@ function whenRunning(run: Run & { phase: "running" }, event: RunEvent, now: Inst
       return attempt.gate === null || attempt.frozenAt !== null
         ? run
         : at(
-            { ...run, attempt: { ...attempt, key: { hash: event.hash, expiresAt: now + limits.keyMs } } },
+            {
+              ...run,
+              attempt: { ...attempt, key: { hash: event.hash, expiresAt: now + limits.keyMs }, keyBefore: attempt.key },
+            },
             "key_lent",
             now,
           );
@@ -413,7 +425,7 @@ function effectsOf(run: Run): RunEffect[] {
 
 function freeze(run: Run & { phase: "running" }, now: Instant): Run & { phase: "running" } {
   const { attempt } = run;
-  return { ...run, attempt: { ...attempt, key: null, frozenAt: attempt.frozenAt ?? now } };
+  return { ...run, attempt: { ...attempt, key: null, keyBefore: null, frozenAt: attempt.frozenAt ?? now } };
 }
 
 /** However an attempt ends, capability and key die with it. */
@@ -425,7 +437,14 @@ function destroying(
 ): Run & { phase: "destroying" } {
   const { source, attempt } = run;
   const dead = base(at(run, "key_dead", now));
-  return { ...dead, phase: "destroying", source, attempt: { ...attempt, key: null }, ending, resultDigest };
+  return {
+    ...dead,
+    phase: "destroying",
+    source,
+    attempt: { ...attempt, key: null, keyBefore: null },
+    ending,
+    resultDigest,
+  };
 }
 
 function publishing(

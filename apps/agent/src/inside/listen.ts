@@ -4,5 +4,5 @@ import { createServer } from "node:net";
 const port = Number(process.argv.at(-1));
 const server = createServer();
 // Until this process has ended the socket is in both: a connection accepted here would never be answered.
-process.once("disconnect", () => process.exit(0));
+process.once("disconnect", () => server.close());
 server.listen({ host: "127.0.0.1", port }, () => process.send?.("listening", server));

@@ -63,7 +63,7 @@ export function registerAttemptRoutes(app: FastifyInstance, machine: MachineId, 
       const greeted = await records.applyToMachine(machine, { type: "hello" });
       if (greeted.machine.phase !== "ready") {
         // It was given an attempt and asks again: the answer was lost, or somebody plays. Either way it is spent (I1).
-        await records.applyToMachine(machine, { type: "destroy", why: "unwanted" });
+        await records.applyToMachine(machine, { type: "destroy", why: "claimed_twice" });
         await deps.wakeups.wakeMachine(machine);
         throw new Refusal("CLAIMED_BEFORE");
       }
@@ -90,7 +90,7 @@ export function registerAttemptRoutes(app: FastifyInstance, machine: MachineId, 
     if (report.checks.some(({ ok }) => !ok) || report.safety_strategy !== run.request.task.safetyStrategy) {
       throw new Refusal("GATE_FAILED");
     }
-    await tell(run.id, { type: "gate_passed", report });
+    await tell(run.id, { type: "gate_passed", report, machine });
     return {};
   });
 
@@ -100,7 +100,7 @@ export function registerAttemptRoutes(app: FastifyInstance, machine: MachineId, 
       throw new Refusal("GATE_FAILED");
     }
     const key = ids.secret("mfk");
-    await tell(run.id, { type: "key_lent", hash: hashOf(key) });
+    await tell(run.id, { type: "key_lent", hash: hashOf(key), machine });
     return { key, seconds: Math.floor(limits.keyMs / 1000) };
   });
 
@@ -114,7 +114,7 @@ export function registerAttemptRoutes(app: FastifyInstance, machine: MachineId, 
     const { run, attempt } = await authorise.capability(machine, request.headers.authorization);
     const { first, events } = parse(EventBatch, request.body);
     const next = await results.appendEvents(run.id, attempt.epoch, first, events);
-    for (const step of stepsOf(events)) {
+    for (const step of stepsOf(events, machine)) {
       await tell(run.id, step);
     }
     return { next };
@@ -122,7 +122,7 @@ export function registerAttemptRoutes(app: FastifyInstance, machine: MachineId, 
 
   app.post("/v1/freeze", async (request) => {
     const { run } = await authorise.capabilityOnceGood(machine, request.headers.authorization);
-    await tell(run.id, { type: "frozen" });
+    await tell(run.id, { type: "frozen", machine });
     deps.gateway.cut(machine);
     return {};
   });
@@ -142,7 +142,9 @@ export function registerAttemptRoutes(app: FastifyInstance, machine: MachineId, 
     }
     const digest = await results.putResult(run.id, attempt.epoch, frame);
     deps.gateway.cut(machine);
-    await tell(run.id, { type: "result", frame, digest });
+    // One may have been kept before this one came: the run ends as that one says, for that one is published.
+    const kept = (await results.getResult(run.id, attempt.epoch)) ?? frame;
+    await tell(run.id, { type: "result", frame: kept, digest, machine });
     return {};
   });
 }
@@ -163,10 +165,10 @@ function reasonToStop({ run, attempt }: Standing, now: number): HeartbeatAnswer[
   return "ending" in run && run.ending.outcome === "superseded" ? "superseded" : "cancelled";
 }
 
-function stepsOf(events: readonly AgentEvent[]): RunEvent[] {
+function stepsOf(events: readonly AgentEvent[], machine: MachineId): RunEvent[] {
   return events.flatMap(({ type }): RunEvent[] =>
     type === "source_ready" || type === "codex_started" || type === "codex_exited"
-      ? [{ type: "step", step: type }]
+      ? [{ type: "step", step: type, machine }]
       : [],
   );
 }

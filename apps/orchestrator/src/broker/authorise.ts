@@ -1,5 +1,14 @@
 import { timingSafeEqual } from "node:crypto";
-import { type Attempt, type Clock, isAlive, type Machine, type MachineId, type Run, type Store } from "@mayfly/core";
+import {
+  type Attempt,
+  type Clock,
+  isAlive,
+  isLeased,
+  type Machine,
+  type MachineId,
+  type Run,
+  type Store,
+} from "@mayfly/core";
 import { hashOf } from "../runs/dispatch.ts";
 import { Refusal } from "./refusal.ts";
 
@@ -37,6 +46,11 @@ export function createAuthorise(deps: { store: Store; clock: Clock }): Authorise
       : null;
   }
 
+  /** Both must say so: the run may not have been told yet that its machine was lost, nor the machine that its run ended. */
+  function hasRight({ run, machine }: Standing): boolean {
+    return isAlive(run, machine.id, clock.now()) && isLeased(machine, clock.now());
+  }
+
   async function capabilityOnceGood(id: MachineId, header: string | undefined): Promise<Standing> {
     const found = await standing(id);
     if (found === null || !matches(header, found.attempt.capabilityHash)) {
@@ -49,18 +63,19 @@ export function createAuthorise(deps: { store: Store; clock: Clock }): Authorise
     capabilityOnceGood,
     async capability(id, header) {
       const found = await capabilityOnceGood(id, header);
-      if (!isAlive(found.run, id, clock.now())) {
+      if (!hasRight(found)) {
         throw new Refusal("ENDED");
       }
       return found;
     },
     async key(id, header) {
       const found = await standing(id);
-      if (found !== null && !isAlive(found.run, id, clock.now())) {
+      if (found !== null && !hasRight(found)) {
         throw new Refusal("ENDED");
       }
-      const key = found?.attempt.key ?? null;
-      if (found === null || key === null || clock.now() >= key.expiresAt || !matches(header, key.hash)) {
+      const keys = found === null ? [] : [found.attempt.key, found.attempt.keyBefore];
+      const isGood = keys.some((key) => key !== null && clock.now() < key.expiresAt && matches(header, key.hash));
+      if (found === null || !isGood) {
         throw new Refusal("KEY_INVALID");
       }
       return found;

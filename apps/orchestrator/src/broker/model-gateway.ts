@@ -1,5 +1,5 @@
 import { Readable, Transform } from "node:stream";
-import { limits, type MachineId } from "@mayfly/core";
+import { limits, MODEL_SHAPE_HEADER, type MachineId } from "@mayfly/core";
 import type { FastifyReply } from "fastify";
 import type { Logger } from "pino";
 import { Refusal } from "./refusal.ts";
@@ -12,16 +12,34 @@ export interface ModelUpstream {
   credential(): string;
 }
 
+/** What a machine may say in a model call. */
+interface ModelCall {
+  readonly body: Uint8Array;
+  /** Asked in the shorter shape of newer models (MODEL_SHAPE_HEADER). */
+  readonly isLite: boolean;
+}
+
 /** Forwards model calls: one method, one path, headers of our own making. */
 export interface ModelGateway {
   /** Answers with the model's own status and stream. Throws BUSY, MODEL_UNREACHABLE. */
-  forward(machine: MachineId, body: Uint8Array, reply: FastifyReply): Promise<FastifyReply>;
+  forward(machine: MachineId, call: ModelCall, reply: FastifyReply): Promise<FastifyReply>;
   /** Ends every call of this machine at once. Idempotent. */
   cut(machine: MachineId): void;
 }
 
 /** Headers of the model's answer that mean something to the CLI and nothing else. */
 const ANSWER_HEADERS = ["content-type", "retry-after"];
+
+/** The model's own words about a credential it refuses quote parts of it, so the machine gets ours instead. */
+const CREDENTIAL_STATUSES = [401, 403];
+const CREDENTIAL_REFUSED = {
+  error: {
+    message: "the model refuses the operator's credential",
+    type: "invalid_request_error",
+    param: null,
+    code: "invalid_api_key",
+  },
+};
 
 export function createModelGateway(deps: { upstream: ModelUpstream; log: Logger }): ModelGateway {
   const { upstream, log } = deps;
@@ -46,7 +64,7 @@ export function createModelGateway(deps: { upstream: ModelUpstream; log: Logger 
   }
 
   return {
-    async forward(machine, body, reply) {
+    async forward(machine, { body, isLite }, reply) {
       const { abort, end } = begin(machine);
       reply.raw.once("close", () => {
         abort.abort();
@@ -60,6 +78,7 @@ export function createModelGateway(deps: { upstream: ModelUpstream; log: Logger 
           authorization: `Bearer ${upstream.credential()}`,
           "content-type": "application/json",
           "user-agent": "mayfly",
+          ...(isLite ? { [MODEL_SHAPE_HEADER]: "true" } : {}),
         },
         body: body as Uint8Array<ArrayBuffer>,
         signal: abort.signal,
@@ -69,6 +88,11 @@ export function createModelGateway(deps: { upstream: ModelUpstream; log: Logger 
         throw new Refusal("MODEL_UNREACHABLE");
       });
       reply.code(answer.status);
+      if (CREDENTIAL_STATUSES.includes(answer.status)) {
+        abort.abort();
+        log.error({ machine, status: answer.status }, "the model refuses the credential");
+        return reply.send(CREDENTIAL_REFUSED);
+      }
       for (const name of ANSWER_HEADERS) {
         const value = answer.headers.get(name);
         if (value !== null) {

@@ -1,4 +1,4 @@
-import { limits, type MachineId } from "@mayfly/core";
+import { limits, MODEL_SHAPE_HEADER, type MachineId } from "@mayfly/core";
 import type { FastifyInstance } from "fastify";
 import type { Records } from "../runs/records.ts";
 import type { Authorise } from "./authorise.ts";
@@ -26,8 +26,9 @@ export function registerModelRoutes(
       if (run.modelCalls >= limits.modelRequestsPerAttemptMax) {
         throw new Refusal("BUDGET_SPENT");
       }
-      await records.applyToRun(run.id, { type: "model_called" });
-      return gateway.forward(machine, request.body, reply);
+      await records.applyToRun(run.id, { type: "model_called", machine });
+      const isLite = request.headers[MODEL_SHAPE_HEADER] === "true";
+      return gateway.forward(machine, { body: request.body, isLite }, reply);
     });
   });
 }

@@ -9,22 +9,33 @@ import { dropRoot } from "../host/drop-root.ts";
 import { randomIds } from "../host/ids.ts";
 import { createLog, type ServiceLog } from "../host/log.ts";
 import { assertKeepsRecords, connectForCommands, type RedisAddress, waitUntilReady } from "../store/connection.ts";
-import { startEmbeddedRedis } from "../store/embedded-redis.ts";
+import { keepEmbeddedRedis } from "../store/kept-redis.ts";
 import { lockStateFolder } from "../store/state-lock.ts";
 import { buildReadiness } from "../web/readiness.ts";
 import { controlSocket } from "./control-client.ts";
-import { prepareImage, prepareMachines } from "./machine-host.ts";
+import { type MachineHost, prepareImage, prepareMachines } from "./machine-host.ts";
 import { createProgress } from "./progress.ts";
 import { loadSettings, requireModel } from "./settings.ts";
 import type { Terminal } from "./terminal.ts";
 
 const REDIS_START_MS = 10_000;
 
+/** What no setting reaches: for tests that look into a machine. */
+interface ServeOptions {
+  /** Lets the provider write a machine's memory out. */
+  readonly debugDump: boolean;
+  readonly onMachines: (host: MachineHost) => void;
+}
+
 /**
  * `mayfly serve`: takes webhooks until it is told to stop. Prints its addresses as one JSON line once it is ready.
  * Stopping leaves machines at work; the next start adopts them.
  */
-export async function serve(terminal: Terminal, flags: { config?: string; state?: string }): Promise<number> {
+export async function serve(
+  terminal: Terminal,
+  flags: { config?: string; state?: string },
+  options: ServeOptions = { debugDump: false, onMachines: () => undefined },
+): Promise<number> {
   const config = loadSettings(terminal, flags);
   const app = requireApp(config);
   const model = requireModel(config);
@@ -36,9 +47,11 @@ export async function serve(terminal: Terminal, flags: { config?: string; state?
   const image = await prepareImage(config, createProgress(terminal));
   const account = dropRoot([config.stateDir]);
   const unlock = await lockStateFolder(config.stateDir);
-  const redis = await openRedis(config);
+  const redis = await openRedis(config, log.log);
   try {
-    const host = await prepareMachines(config, { stateDir: config.stateDir, image, log: log.log });
+    const { debugDump } = options;
+    const host = await prepareMachines(config, { stateDir: config.stateDir, image, log: log.log, debugDump });
+    options.onMachines(host);
     const github = createGitHubApp({
       url: config.github.url,
       appId: String(app.id),
@@ -86,7 +99,8 @@ export async function serve(terminal: Terminal, flags: { config?: string; state?
         pid: process.pid,
       })}\n`,
     );
-    await new Promise<void>((resolve) => terminal.onStop(resolve));
+    // A store that cannot be brought back ends the service; whoever supervises it starts it again.
+    await Promise.race([new Promise<void>((resolve) => terminal.onStop(resolve)), redis.failed]);
     log.log.info("stopping; machines at work are adopted by the next start");
     await readiness.close();
     await service.close();
@@ -127,14 +141,21 @@ function hideSecrets(log: ServiceLog, config: Config, privateKey: string): void 
   }
 }
 
-async function openRedis(config: Config): Promise<{ address: RedisAddress; words: string; stop: () => Promise<void> }> {
+interface OpenRedis {
+  readonly address: RedisAddress;
+  readonly words: string;
+  /** Rejects once it is ours and cannot be kept running. */
+  readonly failed: Promise<never>;
+  readonly stop: () => Promise<void>;
+}
+
+async function openRedis(config: Config, log: ServiceLog["log"]): Promise<OpenRedis> {
   if (config.redisUrl === null) {
-    const embedded = await startEmbeddedRedis(`${config.stateDir}/redis`);
-    return {
-      address: embedded.address,
-      words: embedded.adopted ? "embedded, adopted" : "embedded",
-      stop: embedded.stop,
-    };
+    const embedded = await keepEmbeddedRedis(`${config.stateDir}/redis`, {
+      onRestarted: () => log.warn("the embedded Redis had ended and was started again"),
+    });
+    const { address, failed, stop } = embedded;
+    return { address, words: embedded.adopted ? "embedded, adopted" : "embedded", failed, stop };
   }
   const address = { url: config.redisUrl.reveal() };
   const redis = connectForCommands(address);
@@ -144,7 +165,9 @@ async function openRedis(config: Config): Promise<{ address: RedisAddress; words
   } finally {
     redis.disconnect();
   }
-  return { address, words: "external", stop: async () => undefined };
+  // Somebody else's Redis comes back by somebody else's doing.
+  const failed = new Promise<never>(() => undefined);
+  return { address, words: "external", failed, stop: async () => undefined };
 }
 
 async function listenOnSocket(app: FastifyInstance, path: string): Promise<void> {

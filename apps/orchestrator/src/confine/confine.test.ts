@@ -10,7 +10,7 @@ import type { Readable } from "node:stream";
 import { text } from "node:stream/consumers";
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 
-import { becomeServiceUser } from "./become-service-user.ts";
+import { becomeServiceUser } from "../../../../test/support/become-service-user.ts";
 import { checkConfinement } from "./check-confinement.ts";
 import { createConfine } from "./confine.ts";
 import { confinedRemove } from "./confined-remove.ts";

@@ -15,6 +15,9 @@ import type { Records } from "../runs/records.ts";
 const BACKOFF_MS = 2_000;
 const BACKOFF_MS_MAX = 60_000;
 
+/** Much longer than the pause between two looks, much shorter than the silence that ends a machine. */
+const ABSENCE_MS = 15_000;
+
 export interface FleetDeps {
   readonly store: Store;
   readonly records: Records;
@@ -52,6 +55,7 @@ export function createFleet(deps: FleetDeps): Fleet {
   let failures = 0;
   let lastFault = "";
   let failedAt = 0;
+  let reconciledAt = 0;
   let launchesFrom = 0;
 
   function noteFailedLaunch(fault: string): void {
@@ -68,6 +72,17 @@ export function createFleet(deps: FleetDeps): Fleet {
         failures = 0;
       }
     }
+  }
+
+  /** A service or a store that was away has heard nobody: what speaks again within the usual time is well. */
+  async function adoptAfterAbsence(): Promise<void> {
+    const now = clock.now();
+    if (now > reconciledAt + ABSENCE_MS) {
+      for (const { id } of await store.listLiveMachines()) {
+        await records.applyToMachine(id, { type: "adopt" });
+      }
+    }
+    reconciledAt = now;
   }
 
   async function reconcilePresent(): Promise<void> {
@@ -157,6 +172,7 @@ export function createFleet(deps: FleetDeps): Fleet {
   return {
     noteFailedLaunch,
     async reconcile() {
+      await adoptAfterAbsence();
       await reconcilePresent();
       const runs = await store.listLiveRuns();
       const waiting = runs.filter(({ phase }) => phase === "queued");

@@ -11,6 +11,12 @@ const REQUEST_MS = 20_000;
 /** How often a request that GitHub limits is sent again; then the step is taken again later. */
 const LIMITED_TRIES_MAX = 2;
 
+/**
+ * For requests that make something: not sent again by the client, since one without an answer may have had its effect.
+ * The step that asked is taken again, and looks for what there is before it makes another.
+ */
+export const MAKE_ONCE = { retries: 0 } as const;
+
 /** One installation's repository. */
 export interface Place {
   readonly installation: number;

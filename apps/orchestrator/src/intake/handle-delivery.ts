@@ -4,6 +4,7 @@ import {
   type DeliveryId,
   type Ending,
   type Ids,
+  type Instant,
   meaningOf,
   parseWebhook,
   type PullRequestOrigin,
@@ -57,25 +58,35 @@ export function createHandleDelivery(deps: HandleDeliveryDeps): HandleDelivery {
       return;
     }
     const trigger = triggerOf(webhook, { labels: deps.labels, appSlug: await deps.appSlug() });
-    const { state, reason } = await act(deps, id, trigger);
+    const at = "pullRequest" in webhook ? webhook.pullRequest.updatedAt : Infinity;
+    const { state, reason } = await act(deps, { id, at, run: open.record.run }, trigger);
     await deliveries.close(id, state, reason);
     log.info({ delivery: id, state, reason }, "a delivery was handled");
   };
 }
 
+/** What a delivery is, apart from what it asks for. */
+interface Occasion {
+  readonly id: DeliveryId;
+  /** When it happened, by GitHub's clock: one that comes late does not touch what was asked for since. */
+  readonly at: Instant;
+  /** The run it has started already, when a step is taken again. */
+  readonly run: RunId | null;
+}
+
 async function act(
   deps: HandleDeliveryDeps,
-  id: DeliveryId,
+  occasion: Occasion,
   trigger: Trigger,
 ): Promise<{ state: "ignored" | "started" | "applied"; reason: string }> {
   switch (trigger.kind) {
     case "ignore":
       return { state: "ignored", reason: trigger.reason };
     case "start":
-      return start(deps, id, trigger);
+      return start(deps, occasion, trigger);
     case "cancel": {
       const { repositoryId, number, label, ending } = trigger;
-      const ended = await end(deps, ending, (origin) => {
+      const ended = await end(deps, { ending, at: occasion.at }, (origin) => {
         return (
           origin.repository.id === repositoryId &&
           origin.number === number &&
@@ -86,14 +97,14 @@ async function act(
     }
     case "supersede": {
       const { repositoryId, number, head, ending } = trigger;
-      const ended = await end(deps, ending, (origin) => {
+      const ended = await end(deps, { ending, at: occasion.at }, (origin) => {
         return origin.repository.id === repositoryId && origin.number === number && origin.head !== head;
       });
       return { state: "applied", reason: `pushed: ended ${ended} runs` };
     }
     case "forget": {
       const { installation, repositoryIds, ending } = trigger;
-      const ended = await end(deps, ending, (origin) => {
+      const ended = await end(deps, { ending, at: occasion.at }, (origin) => {
         return (
           origin.installation === installation &&
           (repositoryIds === null || repositoryIds.includes(origin.repository.id))
@@ -111,47 +122,53 @@ async function act(
 
 async function start(
   deps: HandleDeliveryDeps,
-  id: DeliveryId,
+  occasion: Occasion,
   trigger: Trigger & { kind: "start" },
-): Promise<{ state: "started"; reason: string }> {
+): Promise<{ state: "started" | "ignored"; reason: string }> {
   const { deliveries, store, clock, ids } = deps;
+  const { id, at } = occasion;
+  const concerns = (origin: PullRequestOrigin) =>
+    origin.repository.id === trigger.repository.id &&
+    origin.number === trigger.pullRequest.number &&
+    origin.label === trigger.label;
+  const newer = occasion.run === null ? await findNewer(deps, at, concerns) : null;
+  if (newer !== null) {
+    return { state: "ignored", reason: `the label was added again since, which started run ${newer}` };
+  }
   const now = clock.now();
   const runId = await deliveries.ensureRun(id, ids.run(now));
-  await supersedeOlder(deps, runId, trigger);
   if ((await store.loadRun(runId)) === null) {
     const run = await deps.starter.prepare({ id: runId, delivery: id, trigger, now });
     await store.commit([{ kind: "run", value: run, version: 0 }]);
   }
+  // One live run a pull request and task: the newer one counts. It is on record by now, so the older leaves its label on.
+  const ending = { outcome: "superseded", code: "newer_run", detail: `the newer run is ${runId}` } as const;
+  await end(deps, { ending, at }, (origin, run) => run.id !== runId && concerns(origin));
   await deps.wakeups.wakeRun(runId);
   return { state: "started", reason: `run ${runId}` };
 }
 
-/** One live run a pull request and task: the newer one counts. */
-async function supersedeOlder(
+async function findNewer(
   deps: HandleDeliveryDeps,
-  id: RunId,
-  trigger: Trigger & { kind: "start" },
-): Promise<void> {
-  const ending = { outcome: "superseded", code: "newer_run", detail: `the newer run is ${id}` } as const;
-  await end(deps, ending, (origin, run) => {
-    return (
-      run.id !== id &&
-      origin.repository.id === trigger.repository.id &&
-      origin.number === trigger.pullRequest.number &&
-      origin.label === trigger.label
-    );
+  at: Instant,
+  concerns: (origin: PullRequestOrigin) => boolean,
+): Promise<RunId | null> {
+  const runs = await deps.store.listLiveRuns();
+  const newer = runs.find(({ request: { origin, requestedAt } }) => {
+    return origin.kind === "pull_request" && requestedAt > at && concerns(origin);
   });
+  return newer?.id ?? null;
 }
 
 async function end(
   deps: HandleDeliveryDeps,
-  ending: Ending,
+  { ending, at }: { ending: Ending; at: Instant },
   concerns: (origin: PullRequestOrigin, run: Run) => boolean,
 ): Promise<number> {
   let ended = 0;
   for (const run of await deps.store.listLiveRuns()) {
-    const { origin } = run.request;
-    if (origin.kind === "pull_request" && concerns(origin, run)) {
+    const { origin, requestedAt } = run.request;
+    if (origin.kind === "pull_request" && requestedAt <= at && concerns(origin, run)) {
       await deps.records.applyToRun(run.id, { type: "end", ending });
       await deps.wakeups.wakeRun(run.id);
       ended += 1;

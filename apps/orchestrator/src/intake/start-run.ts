@@ -29,7 +29,7 @@ export interface RunStarterDeps {
 }
 
 /** A label that asks for a run. */
-export interface StartRequest {
+interface StartRequest {
   readonly id: RunId;
   readonly delivery: DeliveryId;
   readonly trigger: Trigger & { kind: "start" };

@@ -1,5 +1,5 @@
 import type { PullRequestOrigin, RenderedCheck, Run } from "@mayfly/core";
-import type { GitHubClient } from "../github/app.ts";
+import { type GitHubClient, MAKE_ONCE } from "../github/app.ts";
 
 /**
  * The run's one check run on the approved commit says this now. It is found by the run's id, which GitHub keeps as
@@ -29,6 +29,7 @@ export async function ensureCheckRun(options: {
           head_sha: origin.head,
           external_id: run.id,
           output,
+          request: MAKE_ONCE,
         })
       : await client.request("PATCH /repos/{owner}/{repo}/check-runs/{check_run_id}", {
           ...where,

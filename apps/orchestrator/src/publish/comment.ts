@@ -1,5 +1,5 @@
 import type { PullRequestOrigin, Run } from "@mayfly/core";
-import { type GitHubClient, statusOf } from "../github/app.ts";
+import { type GitHubClient, MAKE_ONCE, statusOf } from "../github/app.ts";
 import type { StickyStore } from "../store/stickies.ts";
 
 /** Pages of comments looked through for one of ours whose id was not kept: a crash falls in between rarely. */
@@ -31,6 +31,7 @@ export async function ensureComment(options: {
     ...where,
     issue_number: origin.number,
     body,
+    request: MAKE_ONCE,
   });
   await stickies.set(name, Number(data.id));
   return { id: Number(data.id), url: data.html_url };

@@ -11,6 +11,7 @@ import {
   type Run,
   type RunEvent,
   type RunFacts,
+  type Store,
 } from "@mayfly/core";
 import type { Logger } from "pino";
 import type { GitHubApp } from "../github/app.ts";
@@ -27,6 +28,7 @@ export interface PublisherDeps {
   readonly facts: GatherFacts;
   readonly stickies: StickyStore;
   readonly recheck: RecheckRun;
+  readonly listLiveRuns: Store["listLiveRuns"];
   /** Where a person reads GitHub, for links: `github.com`. */
   readonly githubHost: string;
   /** Values that must never appear anywhere: the model credential, the webhook secrets. */
@@ -45,8 +47,8 @@ export interface Publisher {
    */
   publish(run: Run): Promise<RunEvent>;
   /**
-   * The label is off once its run has ended. Apart from `publish`, since the label's absence means "cancelled" until
-   * the publication is on record. Idempotent; gives up where GitHub refuses for good.
+   * The label is off once its run has ended, unless it is a newer run's by now. Apart from `publish`, since the label's
+   * absence means "cancelled" until the publication is on record. Idempotent; gives up where GitHub refuses for good.
    */
   cleanUp(run: Run): Promise<void>;
 }
@@ -90,7 +92,7 @@ export function createPublisher(deps: PublisherDeps): Publisher {
     },
     async cleanUp(run) {
       const { origin } = run.request;
-      if (origin.kind === "local") {
+      if (origin.kind === "local" || (await isLabelTaken(deps, run, origin))) {
         return;
       }
       try {
@@ -103,6 +105,20 @@ export function createPublisher(deps: PublisherDeps): Publisher {
       }
     },
   };
+}
+
+/** Somebody added the label again meanwhile: it belongs to the newer run, which ends when it goes. */
+async function isLabelTaken(deps: PublisherDeps, run: Run, own: PullRequestOrigin): Promise<boolean> {
+  return (await deps.listLiveRuns()).some(({ id, phase, request: { origin } }) => {
+    return (
+      id !== run.id &&
+      phase !== "done" &&
+      origin.kind === "pull_request" &&
+      origin.repository.id === own.repository.id &&
+      origin.number === own.number &&
+      origin.label === own.label
+    );
+  });
 }
 
 const NOTHING_YET: RunFacts = { result: null, machines: [] };

@@ -12,13 +12,17 @@ export function singleFlight<Id extends string>(step: (id: Id) => Promise<void>)
     }
     const mine = { again: true };
     busy.set(id, mine);
-    try {
-      while (mine.again) {
-        mine.again = false;
-        await step(id);
-      }
-    } finally {
-      busy.delete(id);
+    let fault: { error: unknown } | null = null;
+    while (mine.again) {
+      mine.again = false;
+      fault = await step(id).then(
+        () => null,
+        (error: unknown) => ({ error }),
+      );
+    }
+    busy.delete(id);
+    if (fault !== null) {
+      throw fault.error;
     }
   };
 }

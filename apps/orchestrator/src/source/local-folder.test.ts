@@ -14,7 +14,7 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { becomeServiceUser } from "../confine/become-service-user.ts";
+import { becomeServiceUser } from "../../../../test/support/become-service-user.ts";
 import { snapshotFolder, type FolderRequest, type FolderSnapshot } from "./local-folder.ts";
 import { git, unpack } from "./testing/repository.ts";
 

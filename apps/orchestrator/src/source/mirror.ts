@@ -18,7 +18,7 @@ export interface MirrorsDeps {
   readonly timeoutMs: number;
 }
 
-export interface FetchRequest {
+interface FetchRequest {
   readonly repositoryId: number;
   /** http or https, without credentials. */
   readonly url: string;
@@ -43,7 +43,7 @@ export interface Mirrors {
  * Mirrors in use at a time, each under a uid of its own. A repository always has the same one of them, so its files have
  * one owner; repositories that share one wait for each other.
  */
-export const MIRRORS_AT_ONCE = 4;
+const MIRRORS_AT_ONCE = 4;
 
 /** A mirror that has grown beyond this many times the largest pack is started anew: it is a cache. */
 const MIRROR_SIZE_FACTOR = 4;

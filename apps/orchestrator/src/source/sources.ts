@@ -19,7 +19,7 @@ import { createMirrors, type Mirrors } from "./mirror.ts";
 import { writePack } from "./pack.ts";
 
 /** What GitHub says a pull request consists of. */
-export interface PullRequestCommits {
+interface PullRequestCommits {
   /** Object ids, oldest first. */
   readonly commits: readonly string[];
   /** Null for histories that have nothing in common. */

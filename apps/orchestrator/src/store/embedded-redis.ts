@@ -15,6 +15,8 @@ export interface EmbeddedRedis {
   readonly pid: number;
   /** True if it was already running: it had survived a crash of the service before. */
   readonly adopted: boolean;
+  /** Whether that very process is there still, answering or not. */
+  isRunning(): Promise<boolean>;
   /** Ends it once everything is on disk. */
   stop(): Promise<void>;
 }
@@ -31,7 +33,7 @@ export async function startEmbeddedRedis(folder: string): Promise<EmbeddedRedis>
   const survivor = await readSurvivor(folder);
   if (survivor !== null) {
     if (await answers(address)) {
-      return { address, pid: survivor, adopted: true, stop: () => stop(address, survivor) };
+      return { ...handleOf(folder, address, survivor), adopted: true };
     }
     signal(survivor, "SIGKILL");
     await waitGone(survivor, STOP_MS);
@@ -91,7 +93,16 @@ export async function startEmbeddedRedis(folder: string): Promise<EmbeddedRedis>
     redis.disconnect();
   }
   child.unref();
-  return { address, pid, adopted: false, stop: () => stop(address, pid) };
+  return { ...handleOf(folder, address, pid), adopted: false };
+}
+
+function handleOf(folder: string, address: RedisAddress, pid: number): Omit<EmbeddedRedis, "adopted"> {
+  return {
+    address,
+    pid,
+    isRunning: async () => (await readSurvivor(folder)) === pid,
+    stop: () => stop(address, pid),
+  };
 }
 
 /** The process of the pid file, if it is still that very process. */
@@ -118,6 +129,9 @@ async function answers(address: RedisAddress): Promise<boolean> {
 }
 
 async function stop(address: RedisAddress, pid: number): Promise<void> {
+  if ((await startTimeOf(pid)) === null) {
+    return;
+  }
   const redis = connectForCommands(address);
   try {
     await waitUntilReady(redis, STOP_MS);

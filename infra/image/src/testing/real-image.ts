@@ -10,7 +10,7 @@ export function ensureProbeImage(): Promise<Image> {
   return ensureImage({ cacheDir: usualCacheDir(), agentBundle: probeAgent });
 }
 
-export const probeAgent = fileURLToPath(new URL("probe-agent.mjs", import.meta.url));
+const probeAgent = fileURLToPath(new URL("probe-agent.mjs", import.meta.url));
 
 export function usualCacheDir(): string {
   return defaultCacheDir({ uid: userInfo().uid, home: homedir(), xdgCacheHome: process.env["XDG_CACHE_HOME"] });

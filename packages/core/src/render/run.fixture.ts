@@ -85,6 +85,7 @@ export function endedRun(ending: Ending): EndedRun {
             ],
           },
           key: null,
+          keyBefore: null,
           frozenAt: T0 + 120_000,
         },
   };

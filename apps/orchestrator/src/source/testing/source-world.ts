@@ -13,7 +13,7 @@ import {
   type SourceLayout,
 } from "@mayfly/core";
 import { pino } from "pino";
-import { becomeServiceUser } from "../../confine/become-service-user.ts";
+import { becomeServiceUser } from "../../../../../test/support/become-service-user.ts";
 import { createConfine } from "../../confine/confine.ts";
 import { confinedRemove } from "../../confine/confined-remove.ts";
 import { createSources, type SourceKeeper, type SourcesDeps } from "../sources.ts";

@@ -10,7 +10,7 @@ import { text } from "node:stream/consumers";
 import { type Clock, formatId, isAppError, limits, type MachineId } from "@mayfly/core";
 import { defaultCacheDir, ensureImage, type Image } from "@mayfly/image";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
-import { becomeServiceUser } from "../../../confine/become-service-user.ts";
+import { becomeServiceUser } from "../../../../../../test/support/become-service-user.ts";
 import { createConfine } from "../../../confine/confine.ts";
 import type { Confine } from "../../../confine/confinement.ts";
 import type { ServiceUser } from "../../../confine/service-user.ts";

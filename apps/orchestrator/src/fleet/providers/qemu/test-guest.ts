@@ -3,7 +3,7 @@ import { createServer, type Server, type Socket } from "node:net";
 import { text } from "node:stream/consumers";
 
 /** What a test asks a guest to do, as its root. */
-export type GuestCommand =
+type GuestCommand =
   | { readonly type: "connect"; readonly host: string; readonly port: number }
   | { readonly type: "run"; readonly argv: readonly string[] };
 

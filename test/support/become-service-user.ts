@@ -1,7 +1,7 @@
 import { execFileSync } from "node:child_process";
 
-import { ensureMayflyUser } from "../../../../infra/setup/mayfly-user.mjs";
-import { readServiceUser, type ServiceUser } from "./service-user.ts";
+import { ensureMayflyUser } from "../../infra/setup/mayfly-user.mjs";
+import { readServiceUser, type ServiceUser } from "../../apps/orchestrator/src/confine/service-user.ts";
 
 /**
  * For tests, which may be run by root: turns this process into the user `mayfly` for good, as the service does at its
