@@ -153,6 +153,21 @@ describe("a run whose App is taken away", () => {
   });
 });
 
+describe("a run whose pull request GitHub does not show any more", () => {
+  it("ends with what GitHub said, and does not hold up the next", async () => {
+    const hidden = await openPull(world, { name: "hidden", task: WAIT });
+    const pathPattern = /^\/repos\/example-org\/hidden\/pulls\/1$/;
+    world.github.failNext({ method: "GET", pathPattern, status: 404, times: 1_000 });
+    const first = await label(world, hidden);
+    const { pull, id } = await atWork("next");
+    const { comment, check } = await endsAs(hidden, first, { outcome: "failed", code: "source_failed" });
+    expect(comment).toContain("the pull request could not be looked at again: GitHub refused with 404");
+    expect(check).toMatchObject({ conclusion: "failure" });
+    await world.github.closePullRequest(pull);
+    await endsAs(pull, id, { outcome: "cancelled", code: "closed" });
+  });
+});
+
 describe("a labelling whose delivery comes late", () => {
   it("is ignored when the label was added again since, and says which run that started", async () => {
     const pull = await openPull(world, { name: "late", task: WAIT });
@@ -200,10 +215,8 @@ async function expectGone({ run, receipt }: RunView): Promise<void> {
     expect(await processesNaming(machine)).toEqual([]);
   }
   expect(receipt).toMatchObject({ run: run.id, machines: run.gone.map(({ machine }) => ({ machine })) });
-  const { machine_gone: gone, published: out } = run.times;
-  if (gone !== undefined && out !== undefined) {
-    expect(out).toBeGreaterThanOrEqual(gone);
-  }
+  const { machine_gone: gone = Infinity, published: out = Infinity } = run.times;
+  expect(out).toBeGreaterThanOrEqual(gone);
 }
 
 /** GitHub sends a delivery (again), under its own id or another one. */

@@ -74,7 +74,7 @@ describe("a run that succeeds", () => {
     expect(check.output.summary).toContain("1 file changed, 2 lines added, 0 removed.");
     const { machines } = receiptOf(view);
     for (const { isolation } of machines) {
-      expect(`${comment.body}`).toContain(isolation === "virtual machine" ? "kvm" : isolation);
+      expect(comment.body).toContain(isolation === "virtual machine" ? "kvm" : isolation);
     }
   });
 

@@ -1,7 +1,18 @@
 import { randomBytes, randomUUID } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { startWorld, type TestWorld } from "../support/world.ts";
-import { deliveries, ended, endingOf, expectGoodManners, handled, label, openPull, published, sent } from "./scene.ts";
+import {
+  deliveries,
+  ended,
+  endingOf,
+  expectGoodManners,
+  handled,
+  LABEL,
+  label,
+  openPull,
+  published,
+  sent,
+} from "./scene.ts";
 
 const MIB = 1024 * 1024;
 const oldSecret = randomBytes(20).toString("hex");
@@ -132,6 +143,24 @@ describe("a delivery that asks for nothing", () => {
     expect(state).toBe("invalid");
     expect(reason).toContain("pull_request.head.sha");
     expect(reason).not.toContain("not a commit");
+  });
+});
+
+describe("a label where GitHub lets Mayfly do nothing", () => {
+  it("starts no run, is not tried for ever, and its record says why", async () => {
+    const pull = await openPull(world, { name: "not-installed", task: null });
+    const { installationId } = world.github.repository(pull.repo);
+    world.github.loseNextDeliveries();
+    await world.github.addLabel(pull, LABEL, { by: "maintainer" });
+    const text = sent(world, "pull_request", "labeled").requestBody.toString();
+    const guid = randomUUID();
+    const body = text.replaceAll(`"installation":{"id":${installationId},`, '"installation":{"id":4711,');
+    expect(body).not.toBe(text);
+    expect((await world.github.deliver({ event: "pull_request", guid, body })).statusCode).toBe(202);
+    const { state, reason, run } = await handled(world, guid);
+    expect({ state, run }).toEqual({ state: "ignored", run: null });
+    expect(reason).toContain("GitHub refused with 404");
+    expect(reason).toContain("Check the App's permissions and that it is installed on the repository.");
   });
 });
 

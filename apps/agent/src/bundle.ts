@@ -38,11 +38,15 @@ const shared = {
   plugins: [withoutTranslations, builtinsByCall],
 } as const satisfies BuildOptions;
 
+/** esbuild is one process for all bundles that are being made. */
+let underWay = 0;
+
 /**
  * The agent as one ESM file, with the programs it starts inside it. Equal sources give equal bytes: no path or time of
  * this build is in it.
  */
 export async function bundleAgent(): Promise<{ code: Uint8Array; sha256: string }> {
+  underWay += 1;
   try {
     const [listen, probe, read] = await Promise.all([
       bundleProgram("inside/listen.ts"),
@@ -54,8 +58,11 @@ export async function bundleAgent(): Promise<{ code: Uint8Array; sha256: string 
     const code = await bundle("main.ts", { format: "esm", define });
     return { code, sha256: createHash("sha256").update(code).digest("hex") };
   } finally {
-    // Its process stays otherwise: as root beside a service that has dropped root, writing files wherever it is told to.
-    await esbuild.stop();
+    underWay -= 1;
+    if (underWay === 0) {
+      // Its process stays otherwise: as root beside a service that has dropped root, and writes whatever it is told to.
+      await esbuild.stop();
+    }
   }
 }
 

@@ -67,9 +67,10 @@ function isAllGone(run: Run): boolean {
 }
 
 function proofOf(run: Run & { phase: "done" }, receipt: Receipt | null): string {
-  const lines = (receipt?.machines ?? []).map(({ machine, evidence, isolation }) => {
-    return `${machine} (${isolation}) is gone: no ${evidence.map(({ what }) => what).join(", no ")}`;
-  });
+  const lines = (receipt?.machines ?? []).flatMap(({ machine, evidence, isolation }) => [
+    `${machine} is gone (${isolation}):`,
+    ...evidence.map(({ what, absent }) => `  ${absent ? "absent" : "STILL THERE"}: ${what}`),
+  ]);
   const took = renderDuration(run.endedAt - run.createdAt);
   return [`${run.id}: ${run.ending.outcome} in ${took}`, ...lines].join("\n");
 }

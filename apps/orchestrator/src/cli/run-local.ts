@@ -24,6 +24,7 @@ import { createAbsentGitHub } from "../github/absent.ts";
 import { systemClock } from "../host/clock.ts";
 import { dropRoot } from "../host/drop-root.ts";
 import { randomIds } from "../host/ids.ts";
+import { preloadLateModules } from "../host/preload.ts";
 import { createLog } from "../host/log.ts";
 import { createSources } from "../source/sources.ts";
 import { startEmbeddedRedis } from "../store/embedded-redis.ts";
@@ -65,6 +66,7 @@ export async function runLocal(terminal: Terminal, path: string, flags: Flags): 
     const layout = await packFolder(stateDir, localRun(asked, ""));
     progress.say(`source: ${layout.head.slice(0, 12)}, ${Math.ceil(layout.pack_bytes / 1024)} KiB`);
     const run = localRun(asked, promptOf(asked, layout));
+    await preloadLateModules();
     dropRoot(everythingIn(stateDir));
     return await serveOne({ terminal, config, stateDir, image, model, run, progress, json: flags.json === true });
   } finally {
@@ -83,7 +85,8 @@ async function serveOne(options: {
   json: boolean;
 }): Promise<number> {
   const { terminal, config, stateDir, image, model, run, progress } = options;
-  const { log, hide } = createLog({ level: config.logLevel });
+  // A person watches: the steps are told as they come, and the log only when it was asked for or something is wrong.
+  const { log, hide } = createLog({ level: terminal.env["MAYFLY_LOG_LEVEL"] === undefined ? "warn" : config.logLevel });
   hide(model);
   const redis = await startEmbeddedRedis(`${stateDir}/redis`);
   try {
@@ -138,7 +141,8 @@ async function follow(
 ): Promise<Run & { phase: "done" }> {
   let stopping = false;
   terminal.onStop(() => (stopping = true));
-  let said = "";
+  let waiting = "";
+  let told = 0;
   for (;;) {
     const run = (await service.store.loadRun(id))?.value;
     if (run === undefined) {
@@ -149,21 +153,20 @@ async function follow(
       progress.say("stopping: the machine is destroyed first");
       await service.cancel(id);
     }
-    const words = run.phase === "queued" ? `waiting for ${run.waitingFor}` : lastStep(run);
-    if (words !== said) {
-      said = words;
-      progress.say(words);
+    if (run.phase === "queued" && run.waitingFor !== waiting) {
+      waiting = run.waitingFor;
+      progress.say(`waiting for ${waiting}`);
     }
+    const happened = renderSteps(run);
+    for (const { name } of happened.slice(told)) {
+      progress.say(name);
+    }
+    told = Math.max(told, happened.length);
     if (run.phase === "done" && run.archived) {
       return run;
     }
     await wait(POLL_MS);
   }
-}
-
-function lastStep(run: Run): string {
-  const step = renderSteps(run).at(-1);
-  return step === undefined ? run.phase : step.name;
 }
 
 interface Asked {

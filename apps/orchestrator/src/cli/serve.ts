@@ -7,6 +7,7 @@ import { createGitHubApp } from "../github/app.ts";
 import { systemClock } from "../host/clock.ts";
 import { dropRoot } from "../host/drop-root.ts";
 import { randomIds } from "../host/ids.ts";
+import { preloadLateModules } from "../host/preload.ts";
 import { createLog, type ServiceLog } from "../host/log.ts";
 import { assertKeepsRecords, connectForCommands, type RedisAddress, waitUntilReady } from "../store/connection.ts";
 import { keepEmbeddedRedis } from "../store/kept-redis.ts";
@@ -45,6 +46,7 @@ export async function serve(
 
   mkdirSync(config.stateDir, { recursive: true, mode: 0o700 });
   const image = await prepareImage(config, createProgress(terminal));
+  await preloadLateModules();
   const account = dropRoot([config.stateDir]);
   const unlock = await lockStateFolder(config.stateDir);
   const redis = await openRedis(config, log.log);

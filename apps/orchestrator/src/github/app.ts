@@ -10,6 +10,8 @@ import { type Purpose, purposes } from "./purposes.ts";
 const REQUEST_MS = 20_000;
 /** How often a request that GitHub limits is sent again; then the step is taken again later. */
 const LIMITED_TRIES_MAX = 2;
+/** Statuses that the same request would meet again; 429 among them, for a limit says itself how long to wait. */
+const NOT_RETRIED = [400, 401, 403, 404, 410, 422, 429, 451];
 
 /**
  * For requests that make something: not sent again by the client, since one without an answer may have had its effect.
@@ -49,6 +51,7 @@ export function createGitHubApp(deps: {
   const common = {
     baseUrl: url,
     userAgent: "mayfly",
+    retry: { doNotRetry: NOT_RETRIED },
     log: {
       debug: () => undefined,
       info: () => undefined,
@@ -110,6 +113,11 @@ export function statusOf(error: unknown): number | null {
   return typeof error === "object" && error !== null && "status" in error && typeof error.status === "number"
     ? error.status
     : null;
+}
+
+/** True when GitHub will not change its mind about this one. A key that it does not take is for the operator to mend. */
+export function isFinal(error: unknown): error is AppError {
+  return isAppError(error, "GITHUB_REFUSED") && statusOf(error.cause) !== 401;
 }
 
 /** Turns what octokit throws into our own faults. 403 with Retry-After is a limit and passes; other 4xx do not. */

@@ -16,6 +16,7 @@ import {
   type Wakeups,
 } from "@mayfly/core";
 import type { Logger } from "pino";
+import { isFinal } from "../github/app.ts";
 import type { Records } from "../runs/records.ts";
 import type { DeliveryStore } from "../store/deliveries.ts";
 import type { RunStarter } from "./start-run.ts";
@@ -138,7 +139,10 @@ async function start(
   const now = clock.now();
   const runId = await deliveries.ensureRun(id, ids.run(now));
   if ((await store.loadRun(runId)) === null) {
-    const run = await deps.starter.prepare({ id: runId, delivery: id, trigger, now });
+    const run = await deps.starter.prepare({ id: runId, delivery: id, trigger, now }).catch(refusalOf);
+    if (typeof run === "string") {
+      return { state: "ignored", reason: run };
+    }
     await store.commit([{ kind: "run", value: run, version: 0 }]);
   }
   // One live run a pull request and task: the newer one counts. It is on record by now, so the older leaves its label on.
@@ -146,6 +150,14 @@ async function start(
   await end(deps, { ending, at }, (origin, run) => run.id !== runId && concerns(origin));
   await deps.wakeups.wakeRun(runId);
   return { state: "started", reason: `run ${runId}` };
+}
+
+/** GitHub's last word on a delivery; what may pass is thrown on. */
+function refusalOf(error: unknown): string {
+  if (!isFinal(error)) {
+    throw error;
+  }
+  return `${error.message}. ${error.fix}`;
 }
 
 async function findNewer(

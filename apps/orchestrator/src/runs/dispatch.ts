@@ -4,6 +4,7 @@ import {
   type Clock,
   decideMachine,
   decideRun,
+  type Ending,
   type Ids,
   isClaimedBy,
   type MachineId,
@@ -11,6 +12,7 @@ import {
   type Store,
   type Wakeups,
 } from "@mayfly/core";
+import { isFinal } from "../github/app.ts";
 import type { RecheckRun } from "./recheck-run.ts";
 import type { Records } from "./records.ts";
 
@@ -39,7 +41,7 @@ export function createDispatch(deps: DispatchDeps): Dispatch {
   const { store, records, wakeups, clock, ids } = deps;
 
   async function tryRun(run: Run, machineId: MachineId): Promise<Assignment | null> {
-    const ending = await deps.recheck(run);
+    const ending = await deps.recheck(run).catch(endingWhenRefused);
     if (ending !== null) {
       await records.applyToRun(run.id, { type: "end", ending });
       await wakeups.wakeRun(run.id);
@@ -84,6 +86,15 @@ export function createDispatch(deps: DispatchDeps): Dispatch {
       return null;
     },
   };
+}
+
+/** A run that GitHub says nothing about any more ends, and does not hold up the others. What may pass is thrown on. */
+function endingWhenRefused(error: unknown): Ending {
+  if (!isFinal(error)) {
+    throw error;
+  }
+  const detail = `the pull request could not be looked at again: ${error.message}`;
+  return { outcome: "failed", code: "source_failed", detail };
 }
 
 /** What is stored of a capability or key: never the thing itself. */

@@ -110,9 +110,13 @@ function whenFailed(now: number, run: Run, effect: RunEffect, error: unknown): R
         type: "published",
         publication: { kind: "none", url: null, commentId: null, checkRunId: null },
       };
-      return permanent || overdue
-        ? [{ type: "ending_changed", ending: { outcome: "failed", code: "publish_failed", detail } }, nowhere]
-        : [];
+      if (!permanent && !overdue) {
+        return [];
+      }
+      // That nothing can be put on GitHub is what this ending says already.
+      const isKnown = "ending" in run && run.ending.code === "installation_gone";
+      const failed: Ending = { outcome: "failed", code: "publish_failed", detail };
+      return isKnown ? [nowhere] : [{ type: "ending_changed", ending: failed }, nowhere];
     }
     case "show_progress":
     case "destroy_machine":

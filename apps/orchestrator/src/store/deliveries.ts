@@ -48,10 +48,14 @@ redis.call('ZADD', KEYS[4], ARGV[3], ARGV[1])
 redis.call('ZREMRANGEBYRANK', KEYS[4], 0, ARGV[6])
 return 1`;
 
-/** KEYS record, body, open / id, state, reason. One that has expired is not brought back, which would be for ever. */
+/**
+ * KEYS record, body, open / id, state, reason. One that has expired is not brought back, which would be for ever. A run
+ * that was named and never came about is not named any more.
+ */
 const CLOSE = `
 if redis.call('EXISTS', KEYS[1]) == 1 then
   redis.call('HSET', KEYS[1], 'state', ARGV[2], 'reason', ARGV[3])
+  if ARGV[2] ~= 'started' then redis.call('HDEL', KEYS[1], 'run') end
 end
 redis.call('SREM', KEYS[3], ARGV[1])
 redis.call('DEL', KEYS[2])
