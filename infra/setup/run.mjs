@@ -1,7 +1,7 @@
 // The way in: `npm run demo|test|check|mayfly` start here, on whatever Node (20 or newer) the person has.
 // It installs what is missing, then hands over to Node 24 from node_modules. Plain JavaScript without dependencies,
 // since nothing is installed yet.
-import { spawnSync } from "node:child_process";
+import { spawn } from "node:child_process";
 import { ensureDebianPackages, ensureNodeModules, nodeBinary, root } from "./install.mjs";
 
 const commands = {
@@ -33,5 +33,10 @@ try {
   process.exit(1);
 }
 
-const ended = spawnSync(nodeBinary(), [`${root}/${script}`, ...rest], { stdio: "inherit" });
-process.exit(ended.status ?? 1);
+// npm starts scripts in the clone; the person's own folder is what their paths are relative to.
+const cwd = process.env.INIT_CWD ?? process.cwd();
+const child = spawn(nodeBinary(), [`${root}/${script}`, ...rest], { stdio: "inherit", cwd });
+// Ctrl-C reaches the whole group by itself; what was started tidies up first, and this waits for it.
+process.on("SIGINT", () => undefined);
+process.on("SIGTERM", () => child.kill("SIGTERM"));
+child.once("exit", (code) => process.exit(code ?? 1));

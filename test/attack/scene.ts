@@ -17,7 +17,7 @@ export async function startRun(
   const before = (await control.list()).length;
   const task = `---\nsandbox: ${sandbox}\ntimeout: 10m\npublish: [comment, check]\n---\n${prompt}\n`;
   const files = { "README.md": "# Shelf\n", [`.github/codex/labels/${LABEL}.md`]: task };
-  const { fullName } = await github.createRepository({ owner: OWNER, name: "shelf", files });
+  const { fullName } = await github.createRepository({ owner: OWNER, name: `shelf-${before}`, files });
   github.setRole(fullName, "author", "write");
   github.setRole(fullName, "maintainer", "maintain");
   const pull = await github.openPullRequest({

@@ -43,7 +43,6 @@ const endings: Record<EndingCode, { readonly group: keyof typeof groups; readonl
   actor_lacks_write: { group: "policy", outcomes: ["refused"] },
   bot_not_allowed: { group: "policy", outcomes: ["refused"] },
   fork_head_fresh: { group: "policy", outcomes: ["refused"] },
-  head_moved: { group: "policy", outcomes: ["refused"] },
   not_allowed: { group: "policy", outcomes: ["refused"] },
   source_failed: { group: "queue", outcomes: ["failed"] },
   source_too_big: { group: "queue", outcomes: ["failed"] },

@@ -1,14 +1,23 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { say, stallBeforeFirstByte } from "../fakes/model/script.ts";
+import { say, type Script, stallBeforeFirstByte } from "../fakes/model/script.ts";
 import { startWorld, type TestWorld } from "../support/world.ts";
 import { expectEnd, killQemu, RUN_MS, startRun, whenAskingTheModel } from "./support.ts";
 
 let world: TestWorld;
 
+/** Not one byte to the first that asks, whoever it is: the second machine's Codex begins a conversation of its own. */
+function silentOnce(): Script {
+  let asked = 0;
+  return () => {
+    asked += 1;
+    return asked === 1 ? [stallBeforeFirstByte(), say("")] : say("It holds.");
+  };
+}
+
 beforeAll(async () => {
   world = await startWorld({
     scripts: [
-      { when: /silent once/, script: [stallBeforeFirstByte({ times: 1 }), say("It holds.")] },
+      { when: /silent once/, script: silentOnce() },
       { when: /silent for ever/, script: [stallBeforeFirstByte()] },
     ],
   });

@@ -1,3 +1,5 @@
+import { once } from "node:events";
+import { readFile, writeFile } from "node:fs/promises";
 import { setTimeout as wait } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { run, say, stall } from "../fakes/model/script.ts";
@@ -73,5 +75,19 @@ describe("the embedded Redis", () => {
     expect(world.service().addresses.redis).toBe("embedded");
     const { run: ended } = await expectEnd(world, started, answered);
     expect(ended.gone.map((gone) => gone.machine)).toEqual([machine]);
+  });
+
+  it("ends the service with a clear error when it cannot be brought back, so that its supervisor may", async () => {
+    const manifest = `${world.stateDir}/redis/appendonlydir/appendonly.aof.manifest`;
+    const before = await readFile(manifest);
+    await writeFile(manifest, "this is no manifest\n");
+    const { process: service } = world.service();
+    const ended = once(service, "exit");
+    process.kill(await redisPid(world), "SIGKILL");
+    expect(await ended).toEqual([1, null]);
+    expect(world.service().log()).toMatch(/mayfly: the embedded Redis ended with code 1; see .*redis\.log/);
+    await writeFile(manifest, before);
+    await world.restart();
+    await becomes(200);
   });
 });

@@ -76,10 +76,6 @@ export const endingTexts = {
     title: "Not started: the fork's head had just been pushed when the label was added",
     fix: "Look at the commit named below, then remove the label and add it again.",
   },
-  head_moved: {
-    title: "Not started: the head is no longer the commit that was labelled",
-    fix: "Add the label again to run on the new head.",
-  },
   installation_gone: { title: "The App is no longer installed here", fix: "Install it again." },
 } as const satisfies Record<string, { title: string; fix: string }>;
 

@@ -51,7 +51,7 @@ export type Times = Readonly<Partial<Record<Step, Instant>>>;
 
 /** Where the result stands on GitHub. */
 export interface Publication {
-  readonly kind: "comment" | "none";
+  readonly kind: "comment" | "check" | "none";
   readonly url: string | null;
   readonly commentId: number | null;
   readonly checkRunId: number | null;

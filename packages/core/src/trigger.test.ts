@@ -96,7 +96,8 @@ describe("triggerOf", () => {
     const lost = { kind: "installation", installation: 5 } as const;
     expect(triggerOf({ ...lost, action: "deleted", gone: true, repositoriesRemoved: [1] }, options)).toMatchObject({
       kind: "forget",
-      repositoryIds: null,
+      isWhole: true,
+      repositoryIds: [1],
       ending: { code: "installation_gone" },
     });
     expect(triggerOf({ ...lost, action: "removed", gone: false, repositoriesRemoved: [1] }, options)).toMatchObject({

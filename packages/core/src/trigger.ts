@@ -25,11 +25,13 @@ export type Trigger =
       readonly head: string;
       readonly ending: Ending;
     }
-  /** The App lost these repositories, or with null all of the installation's: their runs end, their sources go. */
+  /** The App lost these repositories, or is gone as a whole: their runs end, their sources go. */
   | {
       readonly kind: "forget";
       readonly installation: number;
-      readonly repositoryIds: readonly number[] | null;
+      readonly isWhole: boolean;
+      /** Those GitHub names: of an App that is gone as a whole it may leave some out. */
+      readonly repositoryIds: readonly number[];
       readonly ending: Ending;
     }
   | { readonly kind: "ignore"; readonly reason: string };
@@ -110,7 +112,8 @@ function installationTrigger(webhook: Webhook & { kind: "installation" }): Trigg
   return {
     kind: "forget",
     installation,
-    repositoryIds: gone ? null : repositoriesRemoved,
+    isWhole: gone,
+    repositoryIds: repositoriesRemoved,
     ending: {
       outcome: "cancelled",
       code: "installation_gone",

@@ -37,7 +37,7 @@ function send(stateDir: string, method: string, path: string): Promise<{ status:
     });
     asking.on("timeout", () => asking.destroy(new AppError("STORE_UNAVAILABLE", "the service does not answer")));
     asking.on("error", (cause: NodeJS.ErrnoException) => {
-      const absent = cause.code === "ENOENT" || cause.code === "ECONNREFUSED";
+      const absent = ["ENOENT", "ENOTDIR", "ECONNREFUSED"].includes(cause.code ?? "");
       reject(
         absent
           ? new AppError("SERVICE_NOT_RUNNING", `no service runs on the state folder ${stateDir}`, { cause })

@@ -104,14 +104,11 @@ async function act(
       return { state: "applied", reason: `pushed: ended ${ended} runs` };
     }
     case "forget": {
-      const { installation, repositoryIds, ending } = trigger;
+      const { installation, isWhole, repositoryIds, ending } = trigger;
       const ended = await end(deps, { ending, at: occasion.at }, (origin) => {
-        return (
-          origin.installation === installation &&
-          (repositoryIds === null || repositoryIds.includes(origin.repository.id))
-        );
+        return origin.installation === installation && (isWhole || repositoryIds.includes(origin.repository.id));
       });
-      for (const repository of repositoryIds ?? []) {
+      for (const repository of repositoryIds) {
         await deps.forgetRepository(repository);
       }
       return { state: "applied", reason: `${ending.detail}: ended ${ended} runs` };

@@ -62,7 +62,8 @@ export function createPublisher(deps: PublisherDeps): Publisher {
     async ensureProgress(run) {
       const { origin } = run.request;
       const words = wordsOf(run);
-      if (origin.kind === "local" || shown.get(run.id) === words) {
+      const isShown = origin.kind === "pull_request" && run.request.task.publish.includes("check");
+      if (!isShown || shown.get(run.id) === words) {
         return;
       }
       const { id: appId } = await deps.app.identity();
@@ -131,14 +132,19 @@ async function put(
   facts: RunFacts,
 ): Promise<Publication> {
   const { app, stickies } = deps;
+  const { publish } = run.request.task;
   const { id: appId } = await app.identity();
   const input = inputOf(deps, origin, facts);
   const content = renderCheck(run, input);
   const body = renderComment(run, input);
   return app.withClient("publish", placeOf(origin), async (client) => {
-    const check = await ensureCheckRun({ client, appId, run, origin, content });
-    const comment = await ensureComment({ client, stickies, appId, run, origin, body });
-    return { kind: "comment", url: comment.url, commentId: comment.id, checkRunId: check.id };
+    const check = publish.includes("check") ? await ensureCheckRun({ client, appId, run, origin, content }) : null;
+    const comment = publish.includes("comment")
+      ? await ensureComment({ client, stickies, appId, run, origin, body })
+      : null;
+    const url = comment?.url ?? check?.url ?? null;
+    const kind = comment === null ? "check" : "comment";
+    return { kind, url, commentId: comment?.id ?? null, checkRunId: check?.id ?? null };
   });
 }
 

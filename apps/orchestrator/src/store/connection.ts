@@ -54,11 +54,20 @@ export async function asking<T>(command: () => Promise<T>): Promise<T> {
  * has read docs/reference/configuration.md.
  */
 export async function assertKeepsRecords(redis: Redis): Promise<void> {
-  const policy = await redis.config("GET", "maxmemory-policy").catch(() => null);
-  const value = Array.isArray(policy) ? policy[1] : null;
-  if (typeof value === "string" && value !== "noeviction") {
-    throw new AppError("STORE_UNSAFE", `Redis has maxmemory-policy ${value}: it may drop records of running machines`);
+  const policy = await setting(redis, "maxmemory-policy");
+  if (policy !== null && policy !== "noeviction") {
+    throw new AppError("STORE_UNSAFE", `Redis has maxmemory-policy ${policy}: it may drop records of running machines`);
   }
+  if ((await setting(redis, "appendonly")) === "no") {
+    throw new AppError("STORE_UNSAFE", "Redis has appendonly no: after a crash it may not know of running machines");
+  }
+}
+
+/** Null where the server does not tell. */
+async function setting(redis: Redis, name: string): Promise<string | null> {
+  const answer = await redis.config("GET", name).catch(() => null);
+  const value: unknown = Array.isArray(answer) ? answer[1] : null;
+  return typeof value === "string" ? value : null;
 }
 
 function connect(address: RedisAddress, options: RedisOptions): Redis {
