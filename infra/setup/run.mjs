@@ -8,7 +8,6 @@ const commands = {
   demo: "test/demo/main.ts",
   test: "test/run.ts",
   check: "test/check.ts",
-  bench: "test/bench/main.ts",
   mayfly: "apps/orchestrator/src/main.ts",
 };
 

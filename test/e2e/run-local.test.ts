@@ -24,7 +24,7 @@ beforeAll(async () => {
   const script = [
     run("cat src/greeting.txt && echo evening > src/added.txt"),
     decide(({ output }) =>
-      say(`The greeting is: ${output?.includes("good morning") === true ? "good morning" : "unread"}`),
+      say(`The greeting is: ${output.includes("good morning") ? "good morning" : "unread"}`),
     ),
   ];
   model = await createFakeModel({ apiKey: KEY, script });
