@@ -18,7 +18,7 @@ import { connect } from "node:net";
 
 /** What keys and tokens look like. */
 const LOOKS =
-  /(?:mf[ck]_[A-Za-z0-9_-]{20,}|sk-[A-Za-z0-9_-]{20,}|gh[a-z]_[A-Za-z0-9_.-]{20,}|BEGIN [A-Z ]*PRIVATE KEY)/g;
+  /(?<![A-Za-z0-9])(?:mf[ck]_[A-Za-z0-9_-]{20,}|sk-[A-Za-z0-9_-]{20,}|gh[oprsu]_[A-Za-z0-9_.-]{20,}|BEGIN [A-Z ]*PRIVATE KEY)/g;
 /** The last pid given out stands in /proc/loadavg (proc(5)). */
 const PIDS_MAX = Number(readFileSync("/proc/loadavg", "utf8").split(" ")[4]);
 const READ_BYTES_MAX = 64 * 1024 * 1024;
@@ -33,7 +33,8 @@ function search() {
   const found = new Set();
   const opened = [];
   for (let pid = 1; pid <= PIDS_MAX; pid++) {
-    if (pid === process.pid) {
+    // Our own threads have pids as well; what we look for would be found in what we look with.
+    if (existsSync(`/proc/self/task/${pid}`)) {
       continue;
     }
     for (const file of ["environ", "cmdline", "mem"]) {

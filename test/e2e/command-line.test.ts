@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { RunSummary, RunView } from "../../apps/orchestrator/src/web/control-api.ts";
 import { startWorld, type TestWorld } from "../support/world.ts";
-import { ended, expectGoodManners, label, mayfly, openPull } from "./scene.ts";
+import { ended, leave, label, mayfly, openPull } from "./scene.ts";
 
 const NO_RUN = "run_00000000000000000000";
 
@@ -128,10 +128,7 @@ describe("beside a running service", () => {
     world = await startWorld();
   });
 
-  afterAll(async () => {
-    expectGoodManners(world);
-    await world.close();
-  });
+  afterAll(() => leave(world));
 
   it("a second one on the same state folder ends with 1, and the first goes on", async () => {
     const { code, stderr } = await mayfly(["serve"], {

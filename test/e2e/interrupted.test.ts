@@ -9,13 +9,12 @@ import {
   deliveries,
   ended,
   endingOf,
-  expectGoodManners,
   handled,
   LABEL,
+  leave,
   label,
   MAINTAINER,
   mayfly,
-  noMachineLeft,
   openPull,
   published,
   RUN_MS,
@@ -48,11 +47,7 @@ beforeAll(async () => {
   });
 });
 
-afterAll(async () => {
-  await noMachineLeft(world);
-  expectGoodManners(world);
-  await world.close();
-});
+afterAll(() => leave(world));
 
 describe("a run at work", () => {
   it("is superseded when commits are pushed, and the pull request says so", async () => {
@@ -157,7 +152,7 @@ describe("a run whose pull request GitHub does not show any more", () => {
   it("ends with what GitHub said, and does not hold up the next", async () => {
     const hidden = await openPull(world, { name: "hidden", task: WAIT });
     const pathPattern = /^\/repos\/example-org\/hidden\/pulls\/1$/;
-    world.github.failNext({ method: "GET", pathPattern, status: 404, times: 1_000 });
+    world.github.failNext({ method: "GET", pathPattern, status: 404 });
     const first = await label(world, hidden);
     const { pull, id } = await atWork("next");
     const { comment, check } = await endsAs(hidden, first, { outcome: "failed", code: "source_failed" });

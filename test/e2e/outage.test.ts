@@ -2,18 +2,7 @@ import { randomUUID } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { startWorld, type TestWorld } from "../support/world.ts";
-import {
-  ended,
-  endingOf,
-  expectGoodManners,
-  handled,
-  LABEL,
-  label,
-  MAINTAINER,
-  openPull,
-  published,
-  sent,
-} from "./scene.ts";
+import { ended, endingOf, handled, LABEL, leave, label, MAINTAINER, openPull, published, sent } from "./scene.ts";
 
 /** GitHub itself waits 10 s; the store is given up on before. */
 const ANSWER_MS = 8_000;
@@ -26,10 +15,7 @@ beforeAll(async () => {
   world = await startWorld();
 });
 
-afterAll(async () => {
-  expectGoodManners(world);
-  await world.close();
-});
+afterAll(() => leave(world));
 
 describe("while Redis does not answer", () => {
   it("a webhook gets 503 in time and readiness says no; both work again afterwards, and nothing is lost", async () => {

@@ -4,12 +4,11 @@ import { startWorld, type TestWorld } from "../support/world.ts";
 import {
   ended,
   endingOf,
-  expectGoodManners,
   handled,
   LABEL,
+  leave,
   label,
   MAINTAINER,
-  noMachineLeft,
   openPull,
   type PullOptions,
   published,
@@ -27,11 +26,7 @@ beforeAll(async () => {
   world = await startWorld({ environment: { MAYFLY_MACHINES_MAX: "1" } });
 });
 
-afterAll(async () => {
-  await noMachineLeft(world);
-  expectGoodManners(world);
-  await world.close();
-});
+afterAll(() => leave(world));
 
 describe("a label that may not start a run", () => {
   it.each(["none", "read", "triage"] as const)(

@@ -23,9 +23,7 @@ beforeAll(async () => {
   await writeFile(`${folder}/src/greeting.txt`, "good morning\n");
   const script = [
     run("cat src/greeting.txt && echo evening > src/added.txt"),
-    decide(({ output }) =>
-      say(`The greeting is: ${output.includes("good morning") ? "good morning" : "unread"}`),
-    ),
+    decide(({ output }) => say(`The greeting is: ${output.includes("good morning") ? "good morning" : "unread"}`)),
   ];
   model = await createFakeModel({ apiKey: KEY, script });
 });

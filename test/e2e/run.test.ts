@@ -15,6 +15,7 @@ import {
   expectGoodManners,
   handled,
   LABEL,
+  leave,
   label,
   MAINTAINER,
   noMachineLeft,
@@ -44,10 +45,7 @@ beforeAll(async () => {
   tokens = world.github.tokens();
 }, 2 * RUN_MS);
 
-afterAll(async () => {
-  await noMachineLeft(world);
-  await world.close();
-});
+afterAll(() => leave(world));
 
 describe("a run that succeeds", () => {
   it("takes every step, and publishes last of all", () => {

@@ -21,7 +21,7 @@ export const RUN_MS = 240_000;
 /** What needs no machine takes a second; the rest is for a busy host. */
 const SOON_MS = 60_000;
 /** A machine that is not needed any more may have to finish booting first. */
-const MACHINE_GONE_MS = 240_000;
+const MACHINE_GONE_MS = 150_000;
 const COMMAND_MS = 60_000;
 
 export interface PullOptions {
@@ -138,6 +138,22 @@ export async function noMachineLeft(world: TestWorld): Promise<void> {
 export function expectGoodManners({ github }: TestWorld): void {
   expect(github.unknownRequests).toEqual([]);
   expect(github.contractViolations).toEqual([]);
+}
+
+/** Ends the world whatever happens. Fails if a machine is left, or if GitHub had anything to complain about. */
+export async function leave(world: TestWorld): Promise<void> {
+  try {
+    // A test that failed may have left a run at work.
+    for (const { id, phase } of await world.control.list()) {
+      if (phase !== "done") {
+        await world.control.cancel(id);
+      }
+    }
+    await noMachineLeft(world);
+    expectGoodManners(world);
+  } finally {
+    await world.close();
+  }
 }
 
 /** Runs the command line to its end, with this environment alone. */

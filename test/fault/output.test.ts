@@ -10,7 +10,7 @@ const ANSWER = `${OUT}/last-message.md`;
 const KEEP = `chmod 555 ${OUT}`;
 
 function plants(command: string): Script {
-  return [run(`rm -f ${ANSWER}; ${command}; ls -ld ${ANSWER}`), say("This is what it was meant to say.")];
+  return [run(command), say("This is what it was meant to say.")];
 }
 
 let world: TestWorld;

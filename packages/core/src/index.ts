@@ -2,6 +2,7 @@ export * from "./assert.ts";
 export * from "./config.ts";
 export * from "./config-docs.ts";
 export type { ConfigProblem } from "./config-draft.ts";
+export * from "./decide-run.ts";
 export * from "./ending.ts";
 export * from "./errors.ts";
 export * from "./ids.ts";

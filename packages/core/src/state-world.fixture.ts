@@ -1,7 +1,8 @@
 import type { RunId } from "./ids.ts";
 import { limits } from "./limits.ts";
 import { decideMachine, isLeased, type Machine } from "./machine.ts";
-import { decideRun, isAlive, requestRun, type Run } from "./run.ts";
+import { decideRun, isAlive } from "./decide-run.ts";
+import { requestRun, type Run } from "./run.ts";
 import { defaultTask } from "./task-spec.ts";
 
 /** What is searched: the real functions, or one of them bent on purpose. */

@@ -3,7 +3,8 @@ import type { Ending } from "./ending.ts";
 import type { Digest, MachineId, RunId } from "./ids.ts";
 import { limits } from "./limits.ts";
 import type { Evidence } from "./machine.ts";
-import { decideRun, isAlive, refuseRun, requestRun, type Run, type RunEvent } from "./run.ts";
+import { decideRun, isAlive } from "./decide-run.ts";
+import { refuseRun, requestRun, type Run, type RunEvent } from "./run.ts";
 import { defaultTask } from "./task-spec.ts";
 
 const T0 = 1_700_000_000_000;
