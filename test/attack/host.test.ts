@@ -78,7 +78,7 @@ async function family({ service, stateDir }: TestWorld): Promise<Process[]> {
 
 async function readProcess(pid: number): Promise<Process | null> {
   const status = await readFile(`/proc/${pid}/status`, "utf8").catch(() => null);
-  const field = (name: string) => new RegExp(`^${name}:\\s*(.*)$`, "m").exec(status ?? "")?.[1] ?? "";
+  const field = (name: string) => new RegExp(`^${name}:[ \\t]*(.*)$`, "m").exec(status ?? "")?.[1] ?? "";
   return status === null || field("State").startsWith("Z")
     ? null
     : { pid, parent: Number(field("PPid")), name: field("Name"), uids: field("Uid").split(/\s+/).map(Number) };

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { say } from "../fakes/model/script.ts";
+import { run, say } from "../fakes/model/script.ts";
 import { startWorld, type TestWorld } from "../support/world.ts";
 import { expectEnd, RUN_MS, startRun, whenAskingTheModel, whenever, whenIn } from "./support.ts";
 
@@ -10,7 +10,8 @@ const ANY = 1_000_000;
 let world: TestWorld;
 
 beforeAll(async () => {
-  world = await startWorld({ script: [say("It holds.")] });
+  // Long enough for a test to act between the first question and the answer.
+  world = await startWorld({ script: [run("sleep 2"), say("It holds.")] });
 });
 
 afterAll(() => world?.close());

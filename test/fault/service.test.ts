@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { say, stall } from "../fakes/model/script.ts";
+import { run, say, stall } from "../fakes/model/script.ts";
 import { eventually, processesNaming } from "../support/service.ts";
 import { startWorld, type TestWorld } from "../support/world.ts";
 import { expectEnd, RUN_MS, startRun, whenAskingTheModel, whenever, whenIn } from "./support.ts";
@@ -14,7 +14,8 @@ beforeAll(async () => {
   world = await startWorld({
     scripts: [
       { when: /stalls once/, script: [stall({ times: 1 }), say("It holds.")] },
-      { when: /answers/, script: [say("It holds.")] },
+      // Long enough for a test to act between the first question and the answer.
+      { when: /answers/, script: [run("sleep 2"), say("It holds.")] },
     ],
   });
 });
@@ -29,8 +30,8 @@ describe("a service that is killed", () => {
     expect(await processesNaming(machine)).not.toEqual([]);
     await world.restart();
     expect(world.service().addresses.redis).toBe("embedded, adopted");
-    const { run } = await expectEnd(world, started, answered);
-    expect(run.gone.map((gone) => gone.machine)).toEqual([machine]);
+    const { run: ended } = await expectEnd(world, started, answered);
+    expect(ended.gone.map((gone) => gone.machine)).toEqual([machine]);
   });
 
   it("publishes once after it was killed right after the claim", async () => {
@@ -90,7 +91,7 @@ describe("a service that is told to stop", () => {
     expect(world.service().process.exitCode).toBe(0);
     expect(await processesNaming(machine)).not.toEqual([]);
     await world.restart();
-    const { run } = await expectEnd(world, started, answered);
-    expect(run.gone.map((gone) => gone.machine)).toEqual([machine]);
+    const { run: ended } = await expectEnd(world, started, answered);
+    expect(ended.gone.map((gone) => gone.machine)).toEqual([machine]);
   });
 });
