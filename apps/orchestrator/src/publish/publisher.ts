@@ -139,9 +139,11 @@ async function put(
   const body = renderComment(run, input);
   return app.withClient("publish", placeOf(origin), async (client) => {
     const check = publish.includes("check") ? await ensureCheckRun({ client, appId, run, origin, content }) : null;
-    const comment = publish.includes("comment")
-      ? await ensureComment({ client, stickies, appId, run, origin, body })
-      : null;
+    // The one comment of the task is the newer run's by now.
+    const comment =
+      publish.includes("comment") && run.ending.code !== "newer_run"
+        ? await ensureComment({ client, stickies, appId, run, origin, body })
+        : null;
     const url = comment?.url ?? check?.url ?? null;
     const kind = comment === null ? "check" : "comment";
     return { kind, url, commentId: comment?.id ?? null, checkRunId: check?.id ?? null };
