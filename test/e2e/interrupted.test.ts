@@ -59,7 +59,7 @@ describe("a run at work", () => {
     expect(check).toMatchObject({ headSha: pull.headSha, conclusion: "cancelled" });
     expect(await handled(world, sent(world, "pull_request", "synchronize").guid)).toMatchObject({
       state: "applied",
-      reason: "pushed: ended 1 runs",
+      reason: "pushed: runs ended: 1",
     });
   });
 
@@ -96,7 +96,7 @@ describe("a run at work", () => {
     await working(second);
     expect(world.github.pullRequest(pull).labels).toContain(LABEL);
 
-    expect(await comesLate(removed)).toMatchObject({ state: "applied", reason: "label_removed: ended 0 runs" });
+    expect(await comesLate(removed)).toMatchObject({ state: "applied", reason: "label_removed: runs ended: 0" });
     expect(await comesLate(addedFirst, "another-id")).toMatchObject({ state: "ignored" });
     expect((await world.control.view(second)).run.phase).toBe("running");
 
@@ -143,7 +143,7 @@ describe("a run whose App is taken away", () => {
     expect(world.github.pullRequest(pull).comments).toEqual([]);
     expect(await handled(world, sent(world, "installation", "deleted").guid)).toMatchObject({
       state: "applied",
-      reason: "the App was uninstalled: ended 1 runs",
+      reason: "the App was uninstalled: runs ended: 1",
     });
   });
 });

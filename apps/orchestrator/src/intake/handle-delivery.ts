@@ -94,14 +94,14 @@ async function act(
           (label === null || origin.label === label)
         );
       });
-      return { state: "applied", reason: `${trigger.why}: ended ${ended} runs` };
+      return { state: "applied", reason: `${trigger.why}: runs ended: ${ended}` };
     }
     case "supersede": {
       const { repositoryId, number, head, ending } = trigger;
       const ended = await end(deps, { ending, at: occasion.at }, (origin) => {
         return origin.repository.id === repositoryId && origin.number === number && origin.head !== head;
       });
-      return { state: "applied", reason: `pushed: ended ${ended} runs` };
+      return { state: "applied", reason: `pushed: runs ended: ${ended}` };
     }
     case "forget": {
       const { installation, isWhole, repositoryIds, ending } = trigger;
@@ -111,7 +111,7 @@ async function act(
       for (const repository of repositoryIds) {
         await deps.forgetRepository(repository);
       }
-      return { state: "applied", reason: `${ending.detail}: ended ${ended} runs` };
+      return { state: "applied", reason: `${ending.detail}: runs ended: ${ended}` };
     }
     default:
       return assertNever(trigger);
