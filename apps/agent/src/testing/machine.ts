@@ -17,7 +17,7 @@ const CONSOLE_CHARS_MAX = 1024 * 1024;
 // In an empty network namespace the guest's way out ends at one forwarder, which ends at the broker's socket. The process
 // namespace takes the forwarder with it.
 const script = [
-  "ip link set lo up",
+  "/bin/busybox ip link set lo up",
   'socat "TCP-LISTEN:8080,bind=127.0.0.1,fork,reuseaddr" "UNIX-CONNECT:$1" &',
   "shift",
   'exec "$@"',

@@ -238,7 +238,8 @@ describe("a machine whose launcher was killed", () => {
     expect(memory.includes("mayfly.lifetime_s=")).toBe(true);
 
     await heir.ensureDestroyed(id);
-    await expect(stat(`/proc/${qemu.pid}`)).rejects.toThrow("ENOENT");
+    // Its parent is dead, so it stays in /proc until the host's first process has taken note of its end.
+    await vi.waitFor(() => expect(stat(`/proc/${qemu.pid}`)).rejects.toThrow("ENOENT"), 10_000);
   });
 
   it("ends at its deadline by itself, and is not started a second time", async () => {
