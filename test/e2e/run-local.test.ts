@@ -18,7 +18,8 @@ let model: FakeModel;
 beforeAll(async () => {
   folder = await mkdtemp(`${tmpdir()}/mayfly-local-folder-`);
   scratch = await mkdtemp(`${tmpdir()}/mayfly-scratch-`);
-  await chmod(scratch, 0o755);
+  // As /tmp is: the service user must be able to remove what root has made for it.
+  await chmod(scratch, 0o1777);
   await mkdir(`${folder}/src`);
   await writeFile(`${folder}/src/greeting.txt`, "good morning\n");
   const script = [
