@@ -14,6 +14,12 @@ const RUN_MS = 12 * 60_000;
 
 const began = performance.now();
 
+/** Aborts when the person or the system asks to stop: everything is tidied up first. */
+const stop = new AbortController();
+for (const signal of ["SIGINT", "SIGTERM"] as const) {
+  process.on(signal, () => stop.abort());
+}
+
 /** Words for the person; standard output is kept for the document when one is asked for. */
 function tell(text: string): void {
   process.stderr.write(`${text}\n`);
@@ -50,11 +56,18 @@ async function main(args: readonly string[]): Promise<number> {
     tellAt(
       `the service is ready as user ${addresses.user}; machines run ${addresses.acceleration === "emulated" ? "emulated: KVM does not work here, so nothing is isolated" : `with ${addresses.acceleration}`}`,
     );
-    return await show(
+    const stopped = once(stop.signal, "abort").then(() => {
+      tellAt("stopping: machines are destroyed first");
+      return 130;
+    });
+    const shown = show(
       world,
       options,
       key === "" ? { name: `${model.name} (scripted)`, url: world.model?.url ?? "" } : model,
     );
+    // A stop in the middle leaves this behind, asking a service that is gone.
+    shown.catch(() => undefined);
+    return await Promise.race([shown, stopped]);
   } finally {
     await world.close();
     tellAt("everything is stopped, nothing is left");
@@ -124,9 +137,7 @@ async function keep(world: TestWorld, pull: PullView): Promise<void> {
   readiness      ${addresses.internal}/readyz
   state folder   ${world.stateDir}
   the runs       npx mayfly run list --state ${world.stateDir}\n`);
-  const stop = new AbortController();
-  process.once("SIGTERM", () => stop.abort());
-  await Promise.race([once(process, "SIGINT"), once(stop.signal, "abort")]);
+  await once(stop.signal, "abort");
 }
 
 /** Settings of the person's own that hold for the demo's service as well. */

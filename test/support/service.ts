@@ -53,6 +53,8 @@ export async function startService(
   const program = entry === null ? [`${root}/apps/orchestrator/src/main.ts`, "serve"] : [entry];
   const child = spawn(process.execPath, program, {
     env: { PATH: process.env["PATH"] ?? "/usr/bin:/bin", HOME: process.env["HOME"] ?? "/", ...environment },
+    // A group of its own: Ctrl-C is for whoever started it, who ends its runs before it ends the service.
+    detached: true,
     stdio: ["ignore", "pipe", "pipe", entry === null ? "ignore" : "ipc"],
   });
   let log = "";
