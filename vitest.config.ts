@@ -1,7 +1,7 @@
 import { defineConfig } from "vitest/config";
 
 /** Tests that boot machines or drive the whole service: one after the other, since two emulated machines fill a small host. */
-const machineTests = ["**/*.vm.test.ts", "test/{e2e,attack,fault}/**/*.test.ts"];
+const machineTests = ["**/*.vm.test.ts", "test/{e2e,fault}/**/*.test.ts", "test/attack/{host,machine}.test.ts"];
 const everywhere = ["**/node_modules/**", "**/dist/**"];
 
 export default defineConfig({

@@ -7,12 +7,12 @@ import { afterEach, describe, expect, it } from "vitest";
 /** The folders of the service, lowest first. A folder imports from itself and from those below, never from beside or above. */
 const levels: readonly (readonly string[])[] = [
   ["host", "store"],
-  ["confine"],
+  ["confine", "signer"],
   ["github", "source"],
   ["runs"],
   ["fleet", "broker", "publish"],
   ["intake"],
-  ["web", "cli", "app.ts", "main.ts"],
+  ["web", "cli", "process", "app.ts", "main.ts"],
 ];
 
 /** Types that are known upwards or sideways, each for a reason. */

@@ -1,12 +1,14 @@
 /**
- * The system user that the service runs as when it is started by root. Plain JavaScript for Node 20 and without
- * dependencies: it runs before anything is installed.
+ * The system users that the service's processes run as when it is started by root. Plain JavaScript for Node 20 and
+ * without dependencies: it runs before anything is installed.
  */
 import { execFileSync } from "node:child_process";
 import { chmodSync, readFileSync } from "node:fs";
 
 const USER = "mayfly";
 const HOME = "/var/lib/mayfly";
+/** Each holds one kind of credential and owns nothing else: no home, no subordinate ids. */
+const HOLDERS = ["mayfly-broker", "mayfly-signer"];
 /** Subordinate ids: one for each machine that exists at the same time, with room for a gap between services. */
 const SUBORDINATE_IDS = 65_536;
 /** Where Debian's own tools begin to hand out subordinate ids. */
@@ -14,7 +16,8 @@ const SUBORDINATE_FIRST = 100_000;
 
 /**
  * Makes the user `mayfly` (no login, home /var/lib/mayfly, in group kvm where there is one) with 65,536 subordinate
- * uids and gids, or leaves it as it is. Idempotent; needs root and package uidmap.
+ * uids and gids, and `mayfly-broker` and `mayfly-signer`, or leaves them as they are. Idempotent; needs root and package
+ * uidmap.
  *
  * @returns {{ name: string, uid: number, gid: number, home: string }}
  */
@@ -34,14 +37,26 @@ export function ensureMayflyUser() {
       USER,
     ]);
   }
+  for (const holder of HOLDERS.filter((name) => entry("passwd", name) === null)) {
+    run("useradd", [
+      "--system",
+      "--user-group",
+      "--no-create-home",
+      "--home-dir",
+      "/nonexistent",
+      "--shell",
+      "/usr/sbin/nologin",
+      holder,
+    ]);
+  }
   if (entry("group", "kvm") !== null) {
     run("usermod", ["--append", "--groups", "kvm", USER]);
   }
   ensureRange("/etc/subuid", "--add-subuids");
   ensureRange("/etc/subgid", "--add-subgids");
   const fields = entry("passwd") ?? [];
-  // Records, keys and consoles lie below it.
-  chmodSync(fields[5] ?? HOME, 0o700);
+  // Records, keys and consoles lie below it, each closed by itself: broker and signer pass through to their own folders.
+  chmodSync(fields[5] ?? HOME, 0o711);
   return { name: USER, uid: Number(fields[2]), gid: Number(fields[3]), home: fields[5] ?? HOME };
 }
 

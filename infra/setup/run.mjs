@@ -1,4 +1,4 @@
-// The way in: `npm run demo|test|check|mayfly` start here, on whatever Node (20 or newer) the person has.
+// The way in: `npm run demo|test|check|attack|bench|mayfly` start here, on whatever Node (20 or newer) the person has.
 // It installs what is missing, then hands over to Node 24 from node_modules. Plain JavaScript without dependencies,
 // since nothing is installed yet.
 import { spawn } from "node:child_process";
@@ -8,6 +8,8 @@ const commands = {
   demo: "test/demo/main.ts",
   test: "test/run.ts",
   check: "test/check.ts",
+  attack: "test/attack/main.ts",
+  bench: "test/bench/main.ts",
   mayfly: "apps/orchestrator/src/main.ts",
 };
 

@@ -1,43 +1,46 @@
 import { once } from "node:events";
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdir, mkdtemp, rm } from "node:fs/promises";
 import { request as httpRequest } from "node:http";
 import { connect, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import {
   type Assignment,
-  decideMachine,
-  decideRun,
-  defaultTask,
-  type Digest,
-  intendMachine,
+  type Budgets,
   limits,
   type Machine,
   type MachineId,
-  requestRun,
+  type Prices,
   type ResultStore,
   type Run,
   type RunId,
-  type SourceLayout,
+  Secret,
   type Store,
 } from "@mayfly/core";
 import { createAuthorise } from "../../apps/orchestrator/src/broker/authorise.ts";
 import { createChannels } from "../../apps/orchestrator/src/broker/channels.ts";
+import { createCredentials } from "../../apps/orchestrator/src/broker/issuers/credentials.ts";
+import { createFixedKeyIssuer } from "../../apps/orchestrator/src/broker/issuers/fixed-key.ts";
 import { createModelGateway } from "../../apps/orchestrator/src/broker/model-gateway.ts";
+import { createUpstream } from "../../apps/orchestrator/src/broker/upstream-request.ts";
 import { randomIds } from "../../apps/orchestrator/src/host/ids.ts";
 import { createLog } from "../../apps/orchestrator/src/host/log.ts";
 import { createDispatch } from "../../apps/orchestrator/src/runs/dispatch.ts";
 import { createRecords, type Records } from "../../apps/orchestrator/src/runs/records.ts";
+import { createModelSpend } from "../../apps/orchestrator/src/store/model-spend.ts";
 import { createRecordStore } from "../../apps/orchestrator/src/store/records.ts";
 import { createResultStore } from "../../apps/orchestrator/src/store/results.ts";
 import type { TestRedis } from "../../apps/orchestrator/src/store/test-redis.fixture.ts";
 import type { Script } from "../fakes/model/script.ts";
 import { createFakeModel, type FakeModel } from "../fakes/model/server.ts";
+import { bootingMachine, queuedRun } from "./records.ts";
 
 /** What the stand-in for the source hands over. */
 export const PACK = "PACK of the pull request";
-const SHA = "1".repeat(40);
-const IMAGE = `sha256:${"0".repeat(64)}` as Digest;
+const prices: Prices = {
+  asOf: "2026-01-31",
+  rows: [{ model: "*", price: { input: 10, cachedInput: 1, output: 1_000 } }],
+};
 /** Longer than any answer here takes, shorter than a test. */
 const ANSWER_MS = 30_000;
 
@@ -46,7 +49,7 @@ export interface Call {
   readonly method?: string;
   readonly path: string;
   readonly token?: string;
-  /** An object is sent as JSON; text as it is. */
+  /** An object is sent as JSON; text and bytes as they are. */
   readonly body?: unknown;
   readonly headers?: Readonly<Record<string, string>>;
 }
@@ -85,7 +88,15 @@ export interface BrokerBench {
   close(): Promise<void>;
 }
 
-export async function startBroker(redis: TestRedis, script: Script): Promise<BrokerBench> {
+const unlimited = { requests: null, inputTokens: null, outputTokens: null, microUsd: null };
+const noBudgets: Budgets = {
+  attempt: unlimited,
+  run: unlimited,
+  repository_day: unlimited,
+  installation_day: unlimited,
+};
+
+export async function startBroker(redis: TestRedis, script: Script, budgets = noBudgets): Promise<BrokerBench> {
   const folder = await mkdtemp(join(tmpdir(), "mf-"));
   const modelKey = randomIds.secret("sk-test");
   const model = await createFakeModel({ apiKey: modelKey, script });
@@ -97,17 +108,19 @@ export async function startBroker(redis: TestRedis, script: Script): Promise<Bro
   const results = createResultStore({ redis: redis.redis, prefix, keepMs: limits.finishedRunMs });
   const records = createRecords({ store, clock });
   const wakeups = { wakeRun: async () => undefined, wakeMachine: async () => undefined };
+  const spend = createModelSpend({ redis: redis.redis, prefix, clock, keepMs: limits.finishedRunMs });
+  const fixed = { name: "static", key: new Secret(modelKey), header: "authorization", prefix: "Bearer " };
+  const credentials = createCredentials({ issuer: createFixedKeyIssuer(fixed), clock, log });
+  const upstream = createUpstream({ url: model.url });
+  const gateway = createModelGateway({ upstream, credentials, spend, prices, budgets, records, clock, log });
   const channels = createChannels({
     authorise: createAuthorise({ store, clock }),
     dispatch: createDispatch({ store, records, wakeups, clock, ids: randomIds, recheck: async () => null }),
     records,
     results,
-    sources: {
-      ensurePacked: async () => layout,
-      openPack: async () => onePiece(PACK),
-      ensureDropped: async () => undefined,
-    },
-    gateway: createModelGateway({ upstream: { url: model.url, credential: () => modelKey }, log }),
+    sources: { openPack: async () => onePiece(PACK) },
+    gateway,
+    onModelDone: (run, epoch) => void credentials.release(run, epoch),
     wakeups,
     clock,
     ids: randomIds,
@@ -132,6 +145,7 @@ export async function startBroker(redis: TestRedis, script: Script): Promise<Bro
     async addMachine() {
       const machine = bootingMachine(now);
       await store.commit([{ kind: "machine", value: machine, version: 0 }]);
+      await mkdir(join(folder, machine.id));
       await channels.ensureOpen(machine.id);
       return channelOf(machine.id, join(folder, machine.id, "broker.sock"));
     },
@@ -140,46 +154,14 @@ export async function startBroker(redis: TestRedis, script: Script): Promise<Bro
     async close() {
       await model.close();
       await channels.close();
+      upstream.close();
       await rm(folder, { recursive: true, force: true });
     },
   };
 }
 
-const layout: SourceLayout = {
-  head: SHA,
-  base: null,
-  merge_base: null,
-  shallow: [],
-  pack_bytes: PACK.length,
-  pack_sha256: "0".repeat(64),
-};
-
 async function* onePiece(text: string): AsyncIterable<Uint8Array> {
   yield Buffer.from(text);
-}
-
-function queuedRun(now: number): Run {
-  const request = {
-    origin: { kind: "local", user: "somebody", path: "/somewhere" },
-    requestedAt: now,
-    task: defaultTask("local", "gpt-5.5"),
-    taskDigest: null,
-    prompt: "Review this.",
-  } as const;
-  const run = requestRun({ id: randomIds.run(now), request, now });
-  return decideRun(run, { type: "source_prepared", layout }, now).run;
-}
-
-function bootingMachine(now: number): Machine {
-  const machine = intendMachine({
-    id: randomIds.machine(now),
-    provider: "qemu",
-    acceleration: "emulated",
-    image: IMAGE,
-    now,
-    runMsMax: limits.runMsMax,
-  });
-  return decideMachine(machine, { type: "launched" }, now).machine;
 }
 
 function channelOf(machine: MachineId, socket: string): Channel {
@@ -206,7 +188,12 @@ export async function callOver(
   socketPath: string,
   { method = "POST", path, token, body, headers }: Call,
 ): Promise<Answer> {
-  const text = body === undefined || typeof body === "string" ? body : JSON.stringify(body);
+  const isRaw = body === undefined || typeof body === "string" || Buffer.isBuffer(body);
+  const text = isRaw ? body : JSON.stringify(body);
+  const length =
+    text === undefined || headers?.["transfer-encoding"] !== undefined
+      ? {}
+      : { "content-length": Buffer.byteLength(text) };
   const outgoing = httpRequest({
     socketPath,
     method,
@@ -214,7 +201,8 @@ export async function callOver(
     agent: false,
     signal: AbortSignal.timeout(ANSWER_MS),
     headers: {
-      ...(text === undefined ? {} : { "content-type": "application/json", "content-length": Buffer.byteLength(text) }),
+      ...(text === undefined ? {} : { "content-type": "application/json" }),
+      ...length,
       ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
       ...headers,
     },

@@ -1,7 +1,7 @@
 import { readdir, readFile, readlink, stat } from "node:fs/promises";
 import { afterEach, expect, it } from "vitest";
 import { say, stall } from "../fakes/model/script.ts";
-import { processesNaming } from "../support/service.ts";
+import { familyOf, type HostProcess, partOf } from "../support/processes.ts";
 import { startWorld, type TestWorld } from "../support/world.ts";
 import { RUN_MS, startRun } from "./scene.ts";
 
@@ -17,31 +17,33 @@ afterEach(async () => {
   world = null;
 }, TEST_MS);
 
-interface Process {
-  readonly pid: number;
-  readonly parent: number;
-  readonly name: string;
-  readonly uids: readonly number[];
-}
-
 it.skipIf(process.getuid?.() !== 0)(
-  "started as root, nothing of it stays root, a machine has a uid of its own, and two ports of loopback are all that listens",
+  "started as root, each process has a user of its own, only the supervisor stays root, and two ports of loopback are all that listens",
   async () => {
     const here = (world = await startWorld({ script: [stall(), say("never")] }));
     const { addresses } = here.service();
     const { id } = await startRun(here, { prompt: "Review this." });
     await here.control.waitFor(id, ({ run }) => run.modelCalls > 0, RUN_MS);
-    const all = await family(here);
-    const isMachine = ({ name }: Process) => name === "socat" || name.startsWith("qemu-system");
+    const all = await familyOf(here);
+    const isMachine = ({ name }: HostProcess) => name === "socat" || name.startsWith("qemu-system");
     const names = all.map(({ name }) => name);
     expect(names).toEqual(expect.arrayContaining(["redis-server", "socat", "qemu-system-x86"]));
-    expect(all.filter(({ uids }) => uids.includes(0))).toEqual([]);
+    expect(all.filter(({ uids }) => uids.includes(0)).map(({ pid }) => pid)).toEqual([here.service().process.pid]);
 
-    const service = all.find(({ pid }) => pid === addresses.pid);
-    expect(service?.uids).toHaveLength(4);
-    const uids = new Set(all.filter(isMachine).flatMap((one) => one.uids));
-    expect(uids.size).toBe(1);
-    expect(uids).not.toContain(service?.uids[0]);
+    const [service, broker, signer] = await Promise.all(
+      ["service", "broker", "signer"].map((name) => partOf(here, name)),
+    );
+    expect(service?.pid).toBe(addresses.pid);
+    const uids = new Set([service, broker, signer, ...all.filter(isMachine)].flatMap((one) => one?.uids ?? []));
+    expect(uids.size).toBe(4);
+    for (const holder of [broker, signer]) {
+      expect(holder).toMatchObject({ capabilities: "0000000000000000", noNewPrivs: true });
+    }
+    // The broker reaches what the service opens to its group; only the service reaches the signer.
+    expect(broker?.gids[0]).toBe(service?.gids[0]);
+    expect(broker?.groups).toEqual([service?.gids[0]]);
+    expect(signer?.groups).toEqual([signer?.gids[0]]);
+    expect(service?.groups).toContain(signer?.gids[0]);
 
     const inodes = await socketsOf(all);
     const ports = (await listening("tcp")).filter(({ inode }) => inodes.has(inode));
@@ -50,42 +52,25 @@ it.skipIf(process.getuid?.() !== 0)(
     expect((await listening("tcp6")).filter(({ inode }) => inodes.has(inode))).toEqual([]);
     expect(ports.every(({ uid }) => uid === service?.uids[0])).toBe(true);
 
-    const sockets = await unixSocketsUnder(here.stateDir, inodes);
-    expect(sockets.length).toBeGreaterThan(2);
-    for (const path of sockets) {
-      expect([path, (await stat(path)).uid]).toEqual([path, service?.uids[0]]);
-    }
-    expect((await stat(here.stateDir)).mode & 0o777).toBe(0o700);
+    const supervisor = all.filter(({ pid }) => pid === here.service().process.pid);
+    const held = await socketsOf(supervisor);
+    expect((await unixSocketsUnder(here.stateDir, held)).length).toBe(0);
+    expect((await unixSocketsUnder(here.stateDir, inodes)).length).toBeGreaterThan(5);
+    expect((await stat(here.stateDir)).mode & 0o777).toBe(0o711);
+    expect(await openToStrangers(here.stateDir)).toEqual(["receipt-keys"]);
   },
   TEST_MS,
 );
 
-/** The service, what it started, and what names its state folder: machines outlive it and are nobody's children. */
-async function family({ service, stateDir }: TestWorld): Promise<Process[]> {
-  const pids = (await readdir("/proc")).filter((name) => /^\d+$/.test(name)).map(Number);
-  const all = (await Promise.all(pids.map(readProcess))).filter((one) => one !== null);
-  const ours = new Set([service().addresses.pid, ...(await processesNaming(stateDir))]);
-  for (let before = 0; before < ours.size;) {
-    before = ours.size;
-    for (const { pid, parent } of all) {
-      if (ours.has(parent)) {
-        ours.add(pid);
-      }
-    }
-  }
-  return all.filter(({ pid }) => ours.has(pid));
-}
-
-async function readProcess(pid: number): Promise<Process | null> {
-  const status = await readFile(`/proc/${pid}/status`, "utf8").catch(() => null);
-  const field = (name: string) => new RegExp(`^${name}:[ \\t]*(.*)$`, "m").exec(status ?? "")?.[1] ?? "";
-  return status === null || field("State").startsWith("Z")
-    ? null
-    : { pid, parent: Number(field("PPid")), name: field("Name"), uids: field("Uid").split(/\s+/).map(Number) };
+/** What in the folder a stranger could read or write, by name: passing through is not enough for either. */
+async function openToStrangers(folder: string): Promise<string[]> {
+  const names = await readdir(folder);
+  const modes = await Promise.all(names.map(async (name) => (await stat(`${folder}/${name}`)).mode));
+  return names.filter((_, index) => ((modes[index] ?? 0) & 0o006) !== 0);
 }
 
 /** The inodes of all sockets that these processes hold. */
-async function socketsOf(processes: readonly Process[]): Promise<Set<string>> {
+async function socketsOf(processes: readonly HostProcess[]): Promise<Set<string>> {
   const inodes = new Set<string>();
   for (const { pid } of processes) {
     for (const fd of await readdir(`/proc/${pid}/fd`).catch(() => [])) {

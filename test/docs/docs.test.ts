@@ -7,7 +7,10 @@ import { steps } from "@mayfly/core/run";
 import { optionNames } from "@mayfly/core/task-options";
 import { describe, expect, it } from "vitest";
 import { createProgram } from "../../apps/orchestrator/src/cli/program.ts";
-import { usage } from "../demo/options.ts";
+import { usage as usageOfAttack } from "../attack/options.ts";
+import { rows } from "../attack/registry.ts";
+import { usage as usageOfBench } from "../bench/options.ts";
+import { usage as usageOfDemo } from "../demo/options.ts";
 import { anchorsOf, codeSpansOf, commandLinesOf, linksOf, section } from "./markdown.ts";
 import { generatedFiles } from "./references.ts";
 
@@ -22,6 +25,14 @@ const foreignFlags: Readonly<Record<string, string>> = {
   "--color": "codex",
   "--project": "vitest",
   "--silent": "npm",
+  "--update": "vitest",
+};
+
+/** What each npm script that takes flags says of them. */
+const usages: Readonly<Record<string, string>> = {
+  attack: usageOfAttack,
+  bench: usageOfBench,
+  demo: usageOfDemo,
 };
 
 interface Document {
@@ -111,14 +122,23 @@ describe("commands", () => {
     expect(wrong).toEqual([]);
   });
 
-  it.each(documents)("of the demo that $path names have the flags it shows", ({ text }) => {
-    const lines = [...text.matchAll(/\bnpm run demo -- ([^\n`#]+)/g)].map(([, rest]) => rest ?? "");
-    const named = lines.flatMap((line) => line.split(/\s+/).filter((word) => word.startsWith("--")));
-    expect(named.filter((flag) => !usage.includes(`  ${flag} `))).toEqual([]);
+  it.each(documents)("of scripts that $path names have the flags they show", ({ text }) => {
+    const named = Object.keys(usages).flatMap((script) =>
+      [...text.matchAll(new RegExp(`\\bnpm run ${script} -- ([^\\n\`#]+)`, "g"))].flatMap(([, rest = ""]) =>
+        rest.split(/\s+/).flatMap((flag) => (flag.startsWith("--") ? [{ script, flag }] : [])),
+      ),
+    );
+    expect(named.filter(({ script, flag }) => !usages[script]?.includes(`  ${flag} `))).toEqual([]);
   });
 
   it.each(documents)("have every flag that $path names by itself", async ({ text }) => {
-    const known = new Set([...(await allFlags()), ...Object.keys(foreignFlags), ...(usage.match(/--\w[\w-]*/g) ?? [])]);
+    const known = new Set([
+      ...(await allFlags()),
+      ...Object.keys(foreignFlags),
+      ...(Object.values(usages)
+        .join("")
+        .match(/--\w[\w-]*/g) ?? []),
+    ]);
     const named = codeSpansOf(text).filter((span) => /^--\w[\w-]*$/.test(span));
     expect(named.filter((flag) => !known.has(flag))).toEqual([]);
   });
@@ -147,6 +167,12 @@ describe("names from the code", () => {
     const wrongKeys = codeSpansOf(text).filter((span) => isKey.test(span) && !keys.has(span) && !isPart(span));
     const wrongNames = (text.match(/\bMAYFLY_[A-Z_]*[A-Z]\b/g) ?? []).filter((name) => !names.has(name));
     expect([...wrongKeys.filter((span) => !/\.(?:ts|md)$/.test(span)), ...wrongNames]).toEqual([]);
+  });
+
+  it("of attacks are all in the threat register, in order", () => {
+    const register = section(textOf("SECURITY.md"), "Threat register");
+    const named = [...register.matchAll(/^\| (T\d\d) /gm)].map(([, id]) => id);
+    expect(named).toEqual(rows.map(({ id }) => id));
   });
 
   it("of a run's steps are all in the way of a run", () => {
@@ -208,6 +234,9 @@ async function helpOf(command: readonly string[]): Promise<string> {
     isRoot: false,
     isInteractive: false,
     onStop: () => undefined,
+    program: "",
+    stdin: () => process.stdin,
+    tellParent: () => undefined,
   };
   try {
     await createProgram(terminal, [...command, "--help"]);

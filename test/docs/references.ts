@@ -1,6 +1,24 @@
 import { execFileSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
-import { configDocs, type EndingCode, endingTexts, faults, type Outcome } from "@mayfly/core";
+import {
+  type Budgets,
+  budgetScopes,
+  configDocs,
+  type EndingCode,
+  endingTexts,
+  faults,
+  modelRefusals,
+  type Outcome,
+  outputRules,
+  type RuleAct,
+  textRules,
+} from "@mayfly/core";
+import { configTable } from "@mayfly/core/config-schema";
+import { Refusal } from "../../apps/orchestrator/src/broker/refusal.ts";
+import { defences } from "../attack/defences.ts";
+import { rows } from "../attack/registry.ts";
+import type { Needs } from "../attack/row.ts";
+import { NO_CONTROL } from "../attack/rows/untried.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 
@@ -17,6 +35,9 @@ export function generatedFiles(): GeneratedFile[] {
     "docs/reference/configuration.md": configDocs(),
     "docs/reference/errors.md": errorsPage(),
     "docs/reference/endings.md": endingsPage(),
+    "docs/reference/model-refusals.md": modelRefusalsPage(),
+    "docs/reference/output-rules.md": outputRulesPage(),
+    "docs/reference/attacks.md": attacksPage(),
   };
   return Object.entries(pages).map(([path, text]) => ({ path, text: formatted(path, text) }));
 }
@@ -106,6 +127,156 @@ function endingsPage(): string {
       ...endingRows(name),
       "",
     ]),
+  ].join("\n");
+}
+
+/** What a model call may meet whatever it asks, in the order in which it is looked at. */
+const otherRefusals = [
+  "LENGTH_REQUIRED",
+  "BODY_TOO_BIG",
+  "NOT_JSON",
+  "BUSY",
+  "KEY_INVALID",
+  "ENDED",
+  "MODEL_PAUSED",
+  "CREDENTIAL_REFUSED",
+  "MODEL_UNREACHABLE",
+  "MODEL_ANSWER_INVALID",
+  "UNAVAILABLE",
+] as const;
+
+const budgetColumns = ["requests", "input_tokens", "output_tokens", "usd"] as const;
+
+/** Whose each budget is. Complete by its type. */
+const whose: Record<keyof Budgets, string> = {
+  attempt: "one attempt of a run",
+  run: "a run, over all its attempts",
+  repository_day: "a repository, in a day (UTC)",
+  installation_day: "a GitHub account, in a day (UTC)",
+};
+
+function modelRefusalsPage(): string {
+  return [
+    "# Refused model calls",
+    "",
+    "<!-- Written from packages/core/src/model-request/refusal.ts, apps/orchestrator/src/broker/refusal.ts and",
+    "packages/core/src/budget-settings.ts by `npm run docs`. Do not edit it by hand. -->",
+    "",
+    "Why the broker refuses a model call of a machine. Codes are stable. The comment, the check and the receipt of a run",
+    "count by code the calls that were refused for what they ask, for a budget, for a credential or for a pause.",
+    "[Model credentials and budgets](../guides/model-credentials.md) says more.",
+    "",
+    "## For what they ask",
+    "",
+    "The answer has status 400, and says which field by a path of our own names. Codex shows it and stops.",
+    "",
+    "| Code | Meaning |",
+    "| --- | --- |",
+    ...Object.entries(modelRefusals).map(([code, words]) => row([`\`${code}\``, words])),
+    "",
+    "## For whatever else",
+    "",
+    "| Code | HTTP status | Meaning |",
+    "| --- | --- | --- |",
+    ...otherRefusals.map((code) => {
+      const { status, message } = new Refusal(code);
+      return row([`\`${code}\``, String(status), message]);
+    }),
+    row(["`BUDGET_SPENT`", "400", "a budget below is spent; the message says which, of what, and its limit"]),
+    "",
+    "## Budgets",
+    "",
+    "The limits where nobody set others. A call is let in while every counter is below its limit.",
+    "",
+    "| Setting | Whose | Model calls | Input tokens | Output tokens | US dollars |",
+    "| --- | --- | --- | --- | --- | --- |",
+    ...budgetScopes.map((scope) =>
+      row([
+        `\`budgets.${scope}\``,
+        whose[scope],
+        ...budgetColumns.map(
+          (kind) => configTable.find(({ key }) => key === `budgets.${scope}.${kind}`)?.defaultText ?? "",
+        ),
+      ]),
+    ),
+    "",
+  ].join("\n");
+}
+
+const acts: Record<RuleAct, string> = {
+  removed: "a part of the text is left out",
+  rewritten: "a part is written so that it does nothing",
+  withheld: "all of it stays away",
+  refused: "it is not taken, or there is no way to ask for it",
+};
+
+function outputRulesPage(): string {
+  const all = Object.entries(outputRules);
+  const isOfText = ([code]: (typeof all)[number]) => Object.hasOwn(textRules, code);
+  const tableOf = (rules: typeof all) => [
+    "| Code | Act | Rule |",
+    "| --- | --- | --- |",
+    ...rules.map(([code, { act, words }]) => row([`\`${code}\``, act, words])),
+    "",
+  ];
+  return [
+    "# Rules for what is published",
+    "",
+    "<!-- Written from packages/core/src/safe-output/rules.ts by `npm run docs`. Do not edit it by hand. -->",
+    "",
+    "What a machine returns is hostile text. It is published only by these rules. Codes are stable. What a rule does:",
+    "",
+    ...Object.entries(acts).map(([act, words]) => `- ${act}: ${words}.`),
+    "",
+    "## For a text",
+    "",
+    "The comment and the check say how often each of these applied.",
+    "",
+    ...tableOf(all.filter(isOfText)),
+    "## For a result",
+    "",
+    ...tableOf(all.filter((rule) => !isOfText(rule))),
+  ].join("\n");
+}
+
+const needs: Record<Needs, string> = {
+  nothing: "nothing",
+  redis: "a Redis",
+  service: "the service",
+  machine: "a machine that boots",
+};
+
+function attacksPage(): string {
+  const tried = rows.filter(({ control }) => control !== NO_CONTROL);
+  const untried = rows.filter(({ control }) => control === NO_CONTROL);
+  return [
+    "# Attacks",
+    "",
+    "<!-- Written from test/attack/registry.ts and test/attack/defences.ts by `npm run docs`. Do not edit it by hand. -->",
+    "",
+    "What `npm run attack` tries. Every row has a control: something that must be noticed, or the row has not held. Then",
+    "each defence below is switched off in a copy of the source, and the row must notice.",
+    "[SECURITY.md](../../SECURITY.md#threat-register) says what stands against each, and what is left.",
+    "",
+    "| Row | What is tried | Needs | What shows that it can fail | Defences switched off |",
+    "| --- | --- | --- | --- | --- |",
+    ...tried.map(({ id, attack, needs: need, control }) => {
+      const without = defences.filter((defence) => defence.row === id).map(({ name }) => name);
+      return row([id, attack, needs[need], control, without.length === 0 ? "none" : without.join("; ")]);
+    }),
+    "",
+    ...(untried.length === 0
+      ? []
+      : [
+          "## Not tried",
+          "",
+          "Rows of the register that no program tries. `npm run attack` says of each why.",
+          "",
+          "| Row | Attack |",
+          "| --- | --- |",
+          ...untried.map(({ id, attack }) => row([id, attack])),
+          "",
+        ]),
   ].join("\n");
 }
 

@@ -1,8 +1,9 @@
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { chmod, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { RunSummary, RunView } from "../../apps/orchestrator/src/web/control-api.ts";
+import { processesNaming } from "../support/service.ts";
 import { startWorld, type TestWorld } from "../support/world.ts";
 import { ended, leave, label, mayfly, openPull } from "./scene.ts";
 
@@ -10,7 +11,7 @@ const NO_RUN = "run_00000000000000000000";
 
 describe("every command", () => {
   it.each([
-    [[], ["serve", "run", "image"]],
+    [[], ["serve", "run", "receipt", "image"]],
     [["serve"], ["--config", "--state", "docs/reference/configuration.md"]],
     [["run"], ["local", "list", "view", "cancel"]],
     [
@@ -28,6 +29,15 @@ describe("every command", () => {
     [
       ["run", "cancel"],
       ["--json", "<run>"],
+    ],
+    [["receipt"], ["show", "verify"]],
+    [
+      ["receipt", "show"],
+      ["<run>", "--state"],
+    ],
+    [
+      ["receipt", "verify"],
+      ["<receipt>", "--keys", "--json"],
     ],
     [["image"], ["build", "verify", "lock"]],
     [
@@ -94,6 +104,23 @@ describe("settings", () => {
     expect(code).toBe(2);
     expect(stderr).toContain(`${file}:3:3`);
     expect(stderr).toContain("did you mean");
+  });
+
+  it("with a private key that is none end with 2, and nothing of the service is left", async () => {
+    // The service's own user must be able to pass to the state folder.
+    await chmod(folder, 0o711);
+    const state = join(folder, "state");
+    const { code, stderr } = await mayfly(["serve"], {
+      MAYFLY_STATE_DIR: state,
+      MAYFLY_ALLOW_EMULATION: "true",
+      MAYFLY_GITHUB_APP_ID: "1",
+      MAYFLY_GITHUB_PRIVATE_KEY_FILE: join(folder, "app.pem"),
+      MAYFLY_WEBHOOK_SECRET: "x".repeat(20),
+      OPENAI_API_KEY: "sk-test",
+    });
+    expect(code).toBe(2);
+    expect(stderr).toContain("the App's private key is no RSA key in PEM");
+    expect(await processesNaming(state)).toEqual([]);
   });
 
   it("without an App end with 2, and say what is needed", async () => {

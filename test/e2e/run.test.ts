@@ -18,6 +18,7 @@ import {
   leave,
   label,
   MAINTAINER,
+  mayfly,
   noMachineLeft,
   openPull,
   published,
@@ -124,6 +125,14 @@ describe("a run that succeeds", () => {
     ]);
     expect(machines[0]?.evidence.length).toBeGreaterThan(0);
     expect(machines[0]?.evidence.filter(({ absent }) => !absent)).toEqual([]);
+  });
+
+  it("has its receipt signed, which can be checked without the service", async () => {
+    const { code, stdout } = await mayfly(["receipt", "verify", view.run.id, "--state", world.stateDir, "--json"]);
+    expect({ code, said: JSON.parse(stdout) as unknown }).toMatchObject({
+      code: 0,
+      said: { ok: true, run: view.run.id },
+    });
   });
 
   it("shows what Codex did", () => {

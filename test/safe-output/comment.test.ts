@@ -1,67 +1,69 @@
+import { outcomes } from "@mayfly/core";
 import { describe, expect, it } from "vitest";
-import { renderCheck } from "../../packages/core/src/render/check.ts";
-import { renderComment } from "../../packages/core/src/render/comment.ts";
-import type { EndedRun } from "../../packages/core/src/render/receipt.ts";
+import { renderFallback } from "../../packages/core/src/render/fallback.ts";
 import { endedRun, endings, reportInput } from "../../packages/core/src/render/run.fixture.ts";
+import { bodiesOf, infested, liveRun, problemsOf } from "./bodies.ts";
 import { corpus } from "./corpus.ts";
-import { findLive } from "./oracle.ts";
 
+/** Attacks of size are judged once, alone: inside others they cost time and show nothing new. */
 const small = corpus.filter((text) => text.length < 3_500);
+const succeeded = endedRun(endings.succeeded);
 
-/** The only HTML in a comment is the frame's own. */
-const OURS = [
-  "html <!-- mayfly:run=run_01kq3v9d5e0123456789 -->\n",
-  "html <details>\n<summary>How this was run</summary>\n",
-  "html </details>",
-];
-
-/** The run with one hostile text in every field that comes from GitHub, the guest or the host. */
-function infested(run: EndedRun, text: string): EndedRun {
-  const { request } = run;
-  const origin = request.origin.kind === "pull_request" ? request.origin : null;
-  if (origin === null || run.attempt === null) {
-    throw new Error("the fixture is a pull request's run with an attempt");
-  }
-  const actor = { ...origin.actor, login: text };
-  const checks = [{ name: text, ok: true, seen: text }];
-  return {
-    ...run,
-    request: {
-      ...request,
-      origin: { ...origin, label: text, actor, role: text, head: text },
-      task: { ...request.task, name: text, model: text, effort: text },
-    },
-    ending: { ...run.ending, detail: text },
-    attempt: { ...run.attempt, gate: { safety_strategy: "unsafe", checks } },
-    gone: run.gone.map((one) => ({ ...one, evidence: { at: 0, checks: [{ what: text, absent: true }] } })),
-  };
-}
-
-describe("a whole comment, as another parser reads it", () => {
+describe("every body that GitHub is given, as another parser reads it", () => {
   it("has no life but its own frame when the answer is an attack", () => {
-    for (const text of small) {
-      expect(findLive(renderComment(endedRun(endings.succeeded), reportInput(text)))).toEqual(OURS);
-    }
+    const found = small.flatMap((text) => problemsOf(bodiesOf(succeeded, reportInput(text))).map((one) => [text, one]));
+    expect(found).toEqual([]);
   });
 
-  it("has no life but its own frame when every name and every message is an attack", () => {
-    for (const text of small) {
-      expect(findLive(renderComment(infested(endedRun(endings.failed), text), reportInput(null)))).toEqual(OURS);
-    }
+  it("keeps within its bounds when the answer is an attack of size", () => {
+    const big = corpus.filter((text) => text.length >= 3_500);
+    expect(big.length).toBeGreaterThan(5);
+    expect(big.flatMap((text) => problemsOf(bodiesOf(succeeded, reportInput(text))))).toEqual([]);
   });
 
-  it("begins no line with a command that another bot would obey", () => {
+  it.each(outcomes)(
+    "has no life but its own frame when every text in the record of a run that %s is an attack",
+    (outcome) => {
+      const run = { ...endedRun(endings[outcome]), resultDigest: succeeded.resultDigest };
+      const found = small.flatMap((text) => {
+        const bodies = bodiesOf(infested(run, text), infested(reportInput("Fine."), text));
+        return problemsOf(bodies).map((one) => [text, one]);
+      });
+      expect(found).toEqual([]);
+    },
+  );
+
+  it.each(["queued", "running", "destroying"] as const)(
+    "has no life but its own frame while a run is %s and every text in its record is an attack",
+    (phase) => {
+      const run = liveRun(succeeded, phase);
+      const found = small.flatMap((text) => {
+        const bodies = bodiesOf(infested(run, text), infested(reportInput("Fine."), text));
+        return problemsOf(bodies).map((one) => [text, one]);
+      });
+      expect(found).toEqual([]);
+    },
+  );
+
+  it("is harmless where a fixed text stands for it, whatever the record says", () => {
     for (const text of small) {
-      for (const run of [endedRun(endings.succeeded), infested(endedRun(endings.failed), text)]) {
-        expect(renderComment(run, reportInput(text))).not.toMatch(/^\s*(?:\/[a-z]|::|@)|^##\[/im);
+      for (const outcome of outcomes) {
+        const { check, comment } = renderFallback(infested(endedRun(endings[outcome]), text));
+        expect(problemsOf({ titles: [check.title], markdown: [check.summary, comment] })).toEqual([]);
       }
     }
   });
+});
 
-  it("is as harmless as the summary of a check", () => {
-    for (const text of small) {
-      const check = renderCheck(endedRun(endings.succeeded), { ...reportInput(text), now: 0 });
-      expect(findLive(check.summary)).toEqual(OURS.slice(1));
-    }
+describe("the judge of bodies", () => {
+  it.each(["<b>", "@alice", "a\n/merge", "a\u200bb", "x".repeat(70_000), "a\n".repeat(2_000), "![a](b)", "##[group]x"])(
+    "objects to %j",
+    (text) => {
+      expect(problemsOf({ titles: [], markdown: [text] })).not.toEqual([]);
+    },
+  );
+
+  it.each(["a\nb", "a\u202eb", "x".repeat(256), ""])("objects to the title %j", (title) => {
+    expect(problemsOf({ titles: [title], markdown: [] })).not.toEqual([]);
   });
 });

@@ -14,7 +14,18 @@ const OWN_LINK =
  * into mentions and references. Empty for safe text. It shares no code with what it judges.
  */
 export function findLive(markdown: string): string[] {
-  return all(reader.parse(markdown, {})).flatMap(judge);
+  const tokens = all(reader.parse(markdown, {}));
+  return [...tokens.flatMap(judge), ...closing(tokens)];
+}
+
+/** A word that closes an issue, right before a link to one. */
+function closing(tokens: readonly Token[]): string[] {
+  return tokens.flatMap((token, at) => {
+    const before = tokens.slice(0, at).findLast(({ type }) => type !== "softbreak" && !type.endsWith("_open"));
+    const isCloser =
+      before?.type === "text" && /\b(?:close[sd]?|fix(?:e[sd])?|resolve[sd]?):?\s*$/i.test(before.content);
+    return token.type === "link_open" && isCloser ? [`closing ${before.content}`] : [];
+  });
 }
 
 function all(tokens: readonly Token[]): Token[] {
@@ -35,7 +46,10 @@ function judge(token: Token): string[] {
     case "fence":
       return /^(?:math|mermaid|geojson|topojson|stl|suggestion)\b|@/.test(token.info) ? [`fence ${token.info}`] : [];
     case "text":
-      return /@|#\d|\bGH-\d|\b[0-9a-f]{7,40}\b|:\/\/|\bwww\.|^\/[a-z]|^::|##\[|\$|\[![a-z]+\]/i.test(token.content)
+      // Amounts of money are no mathematics.
+      return /@|#\d|\bGH-\d|\b[0-9a-f]{7,40}\b|:\/\/|\bwww\.|^\/[a-z]|^::|##\[|\$(?!\d[\d,]*\.\d\d\b)|\[![a-z]+\]|:[a-z][a-z0-9_+-]*:/i.test(
+        token.content,
+      )
         ? [`text ${token.content}`]
         : [];
     default:

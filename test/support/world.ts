@@ -3,7 +3,7 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { createFakeGitHub, type FakeGitHub } from "../fakes/github/server.ts";
 import type { Script } from "../fakes/model/script.ts";
-import { createFakeModel, type FakeModel } from "../fakes/model/server.ts";
+import { createFakeModel, type FakeModel, type FakeModelOptions } from "../fakes/model/server.ts";
 import { controlOf, eventually, makeStateDir, processesNaming, type RunningService, startService } from "./service.ts";
 
 /** Destroying every machine and ending the service. */
@@ -15,6 +15,7 @@ export interface TestWorld {
   /** Null when a real model answers. */
   readonly model: FakeModel | null;
   readonly stateDir: string;
+  /** The one static key; of no use where `modelAccess` says which are. */
   readonly modelKey: string;
   readonly control: ReturnType<typeof controlOf>;
   /** The service as it runs now. */
@@ -32,6 +33,10 @@ export interface WorldOptions {
   readonly scripts?: Parameters<typeof createFakeModel>[0]["scripts"];
   /** A real model instead of the scripted one. */
   readonly realModel?: { readonly url: string; readonly key: string; readonly name: string };
+  /** Which keys the scripted model takes, and the settings by which the broker comes by one, in place of a static key. */
+  readonly modelAccess?: Pick<FakeModelOptions, "apiKey" | "keyHeader"> & {
+    readonly environment: Readonly<Record<string, string>>;
+  };
   readonly environment?: Record<string, string>;
   readonly onLog?: (line: string) => void;
   /** A program that runs in place of `mayfly serve`. */
@@ -59,7 +64,7 @@ export async function startWorld(options: WorldOptions = {}): Promise<TestWorld>
     MAYFLY_LISTEN_WEBHOOK_PORT: "0",
     MAYFLY_LISTEN_INTERNAL_PORT: "0",
     MAYFLY_ALLOW_EMULATION: "true",
-    OPENAI_API_KEY: modelKey,
+    ...(options.modelAccess?.environment ?? { OPENAI_API_KEY: modelKey }),
     OPENAI_BASE_URL: options.realModel?.url ?? model?.url ?? "",
     ...(options.realModel === undefined ? {} : { MAYFLY_MODEL: options.realModel.name }),
     ...options.environment,
@@ -111,9 +116,11 @@ export async function startWorld(options: WorldOptions = {}): Promise<TestWorld>
   };
 }
 
-function modelOptions(options: WorldOptions, apiKey: string): Parameters<typeof createFakeModel>[0] {
-  const { script, scripts } = options;
-  return { apiKey, ...(script === undefined ? {} : { script }), ...(scripts === undefined ? {} : { scripts }) };
+function modelOptions(options: WorldOptions, modelKey: string): FakeModelOptions {
+  const { script, scripts, modelAccess } = options;
+  const { apiKey, keyHeader } = modelAccess ?? { apiKey: modelKey };
+  const access = { apiKey, ...(keyHeader === undefined ? {} : { keyHeader }) };
+  return { ...access, ...(script === undefined ? {} : { script }), ...(scripts === undefined ? {} : { scripts }) };
 }
 
 /** Cancels what lives and waits until its machines are gone. */

@@ -9,7 +9,7 @@ import { run, say, stallBeforeFirstByte } from "../../../test/fakes/model/script
 import type { Script } from "../../../test/fakes/model/script.ts";
 import { createFakeModel } from "../../../test/fakes/model/server.ts";
 import { bundleAgent } from "./bundle.ts";
-import { gateChecks } from "./gate.ts";
+import { gateChecks, gateChecksFor } from "./gate.ts";
 import { CAPABILITY, KEY, startTestBroker } from "./testing/broker.ts";
 import type { TestBroker } from "./testing/broker.ts";
 import { bootMachine } from "./testing/machine.ts";
@@ -182,14 +182,62 @@ describe("the agent in a machine", () => {
   );
 
   it(
-    "does not run Codex as root, and asks for no key then",
+    "runs Codex as root for unsafe, says what its gate did not ask, and still takes nothing but a plain file",
     async () => {
-      const { broker, machine } = await start([say("never")], { safety_strategy: "unsafe" });
+      // Root's work, root's rights, a file that only root may read, and one of its daemons.
+      const command = [
+        "id -u; grep -E '^(CapEff|NoNewPrivs):' /proc/self/status; cat /proc/self/cgroup; touch /opt/mayfly/by-root",
+        "umask 077; printf 'four\\n' > greeting.txt; printf 'new\\n' > added.txt",
+        "(setsid sh -c 'while :; do date >> /work/repo/late.txt; done' > /dev/null 2>&1 &)",
+        "mv /home/codex/out /home/codex/away; mkdir -p /home/codex/out; ln -s /etc/shadow /home/codex/out/last-message.md",
+      ].join("; ");
+      const { broker, machine } = await start([run(command), say("Done.")], {
+        safety_strategy: "unsafe",
+        sandbox: "danger-full-access",
+      });
       await machine.ended;
 
-      expect(broker.heard.frames).toMatchObject([{ kind: "failure", epoch: 1, failure: { step: "gate" } }]);
-      expect(broker.heard.paths).not.toContain("/v1/key");
-      expect(broker.heard.paths).toContain("/v1/freeze");
+      const { gate, events, frames, paths } = broker.heard;
+      expect(gate).toMatchObject({ safety_strategy: "unsafe" });
+      expect(gate?.checks.map(({ name }) => name)).toEqual(gateChecksFor("root"));
+      expect(gate?.checks.filter(({ ok }) => !ok)).toEqual([]);
+      expect([...(gate?.not_applicable ?? []), ...gateChecksFor("root")].toSorted()).toEqual(gateChecks.toSorted());
+      expect(paths.indexOf("/v1/gate")).toBeLessThan(paths.indexOf("/v1/key"));
+      expect(events).toContainEqual({ type: "note", text: expect.stringContaining("as root") });
+
+      const lines = events.flatMap((event) => (event.type === "codex" ? [event.line] : []));
+      const worked = lines.find((line) => line.includes("item.completed") && line.includes("command_execution")) ?? "";
+      expect(worked).toContain("0\\nCapEff:\\t000001ffffffffff\\nNoNewPrivs:\\t0\\n0::/codex\\n");
+      expect(worked).not.toContain("denied");
+      expect(frames).toMatchObject([{ kind: "result" }]);
+      const result = frames[0]?.kind === "result" ? frames[0].result : null;
+      expect(result?.final_message).toEqual({ state: "withheld", why: "not_a_regular_file" });
+      expect(result?.patch).toMatchObject({ state: "present", text: expect.stringContaining("-three\n+four\n") });
+    },
+    RUN_MS,
+  );
+
+  it(
+    "keeps root's commands in the CLI's own sandbox unless the task says otherwise",
+    async () => {
+      const command = "id -u; grep CapEff: /proc/self/status; printf 'four\\n' > greeting.txt; touch /etc/by-root";
+      const { broker, machine } = await start([run(command), say("Done.")], { safety_strategy: "unsafe" });
+      await machine.ended;
+
+      const { events, frames } = broker.heard;
+      const lines = events.flatMap((event) => (event.type === "codex" ? [event.line] : []));
+      const worked = lines.find((line) => line.includes("item.completed") && line.includes("command_execution")) ?? "";
+      expect(worked).toContain("0\\nCapEff:\\t0000000000000000\\n");
+      expect(worked).toContain("Read-only file system");
+      expect(frames).toMatchObject([
+        {
+          kind: "result",
+          result: {
+            final_message: { state: "present", text: "Done." },
+            patch: { state: "present", text: expect.stringContaining("-three\n+four\n") },
+          },
+        },
+      ]);
     },
     RUN_MS,
   );

@@ -83,9 +83,6 @@ async function settled<T>(work: () => Promise<T>): Promise<Settled<T>> {
 async function work(attempt: Omit<Attempt, "strategy">): Promise<CodexEnd> {
   const { confinement, channel, assignment, events, stop } = attempt;
   const strategy = strategyFor(assignment.codex.safety_strategy);
-  if (strategy === null) {
-    throw new StepFailure("gate", `this agent does not run Codex as "${assignment.codex.safety_strategy}"`);
-  }
   if (strategy.note !== null) {
     events.push({ type: "note", text: strategy.note });
   }
@@ -111,7 +108,7 @@ async function passGate(attempt: Attempt, cgroup: Cgroup): Promise<void> {
     cgroup,
     probe: programs.probe,
     broker,
-    strategy: strategy.name,
+    strategy,
     signal,
   });
   const told = await settled(() =>

@@ -114,7 +114,7 @@ export function createChannel(broker: Settings["broker"]): Channel {
   /** Sends the call; resolves with the head of the answer. */
   async function open(wanted: Call): Promise<IncomingMessage> {
     const { method, path, token, signal, timeoutMs = TIMEOUT_MS } = wanted;
-    const body = wanted.body === undefined ? null : Buffer.from(JSON.stringify(wanted.body));
+    const body = wanted.body === undefined ? null : Buffer.from(JSON.stringify(wanted.body, wellFormed));
     const headers: Record<string, string | number> = { accept: "application/json" };
     if (token !== undefined) {
       headers["authorization"] = `Bearer ${token}`;
@@ -149,6 +149,11 @@ async function readAll(answer: IncomingMessage, take: (chunk: Buffer) => void): 
   } catch (error) {
     throw error instanceof ChannelError ? error : unreachable("the answer", error);
   }
+}
+
+/** The broker takes no half of a surrogate pair, and a repository's file may well have one. */
+function wellFormed(_name: string, value: unknown): unknown {
+  return typeof value === "string" ? value.toWellFormed() : value;
 }
 
 function unreachable(what: string, cause: unknown): ChannelError {

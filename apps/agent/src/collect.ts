@@ -30,7 +30,7 @@ export interface CollectDeps {
 }
 
 /**
- * Gathers what the attempt leaves: read by the unprivileged user, after every process of Codex is gone. Each part is
+ * Gathers what the attempt leaves: read by the user that Codex was, after every process of Codex is gone. Each part is
  * there or says why not; throws only if the machine itself is broken.
  */
 export async function collectResult(

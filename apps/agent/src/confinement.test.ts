@@ -5,7 +5,8 @@ import { refCommands } from "./source.ts";
 
 describe("confinedCommand", () => {
   const program = { path: "/usr/bin/git", args: ["log", "; rm -rf /", "$(id)"] };
-  const command = confinedCommand({ cgroup: "/sys/fs/cgroup/codex", network: "/run/codex.net", program });
+  const where = { cgroup: "/sys/fs/cgroup/codex", network: "/run/codex.net", program };
+  const command = confinedCommand({ ...where, user: "codex" });
 
   it("joins the cgroup, then the network, and only then gives up all rights", () => {
     const order = ["sh", "/sys/fs/cgroup/codex", "nsenter", "/usr/bin/setpriv", "/usr/bin/git"];
@@ -18,6 +19,14 @@ describe("confinedCommand", () => {
   it("puts no argument into the shell's text", () => {
     expect(command.slice(-3)).toEqual(program.args);
     expect(command[3]).not.toContain("rm -rf");
+  });
+
+  it("leaves root its rights, in the same cgroup and network", () => {
+    const asRoot = confinedCommand({ ...where, user: "root" });
+    expect(asRoot.join(" ")).not.toContain("setpriv");
+    const from = command.indexOf("/usr/bin/setpriv");
+    expect(asRoot.slice(0, from)).toEqual(command.slice(0, from));
+    expect(asRoot.slice(from)).toEqual([program.path, ...program.args]);
   });
 });
 

@@ -6,7 +6,10 @@ import { codexEnvironment } from "./environment.ts";
 import { shorten } from "./failure.ts";
 import { CODEX_GID, CODEX_UID, places } from "./places.ts";
 
-/** A program to be run as `codex`. */
+/** `codex` has no rights at all; `root` has those of the agent itself. */
+export type MachineUser = "codex" | "root";
+
+/** A program to be run where Codex runs. */
 export interface Program {
   readonly path: string;
   readonly args: readonly string[];
@@ -25,7 +28,7 @@ export interface ProgramEnd {
   readonly cut: "time" | "size" | "stop" | null;
 }
 
-/** The one way to run anything as `codex`; Codex gets no other, so what the gate sees holds for it. */
+/** The one way to run anything as Codex's user; Codex gets no other, so what the gate sees holds for it. */
 export interface Confinement {
   /** Starts it in `cgroup`. `stdio` as for spawn. The caller empties the cgroup afterwards. */
   start(program: Program, cgroup: Cgroup, stdio: StdioOptions): ChildProcess;
@@ -65,9 +68,17 @@ const launchScript = [
   'exec "$@"',
 ].join("\n");
 
-/** The command line that turns root into a confined `codex`, as one argument list. */
-export function confinedCommand(options: { cgroup: string; network: string; program: Program }): string[] {
-  const { cgroup, network, program } = options;
+/**
+ * The command line that turns root into a confined `codex`, as one argument list. As `root` it stays root with all its
+ * rights, and begins in the same cgroup, network and limits; root can leave each of them.
+ */
+export function confinedCommand(options: {
+  user: MachineUser;
+  cgroup: string;
+  network: string;
+  program: Program;
+}): string[] {
+  const { user, cgroup, network, program } = options;
   return [
     // Busybox is static: under emulation it starts in a third of the time of the shell it stands for.
     places.busybox,
@@ -79,26 +90,30 @@ export function confinedCommand(options: { cgroup: string; network: string; prog
     places.busybox,
     "nsenter",
     `--net=${network}`,
-    "/usr/bin/setpriv",
-    `--reuid=${CODEX_UID}`,
-    `--regid=${CODEX_GID}`,
-    "--clear-groups",
-    "--no-new-privs",
-    "--bounding-set=-all",
-    "--inh-caps=-all",
-    "--ambient-caps=-all",
-    "--",
+    ...(user === "root" ? [] : giveUpAllRights),
     program.path,
     ...program.args,
   ];
 }
 
+const giveUpAllRights = [
+  "/usr/bin/setpriv",
+  `--reuid=${CODEX_UID}`,
+  `--regid=${CODEX_GID}`,
+  "--clear-groups",
+  "--no-new-privs",
+  "--bounding-set=-all",
+  "--inh-caps=-all",
+  "--ambient-caps=-all",
+  "--",
+];
+
 /** `network` is the file that holds Codex's network namespace. */
-export function createConfinement(network: string): Confinement {
+export function createConfinement({ network, user }: { network: string; user: MachineUser }): Confinement {
   const environment = codexEnvironment();
 
   function start(program: Program, cgroup: Cgroup, stdio: StdioOptions): ChildProcess {
-    const [command = "", ...args] = confinedCommand({ cgroup: cgroup.path, network, program });
+    const [command = "", ...args] = confinedCommand({ user, cgroup: cgroup.path, network, program });
     // A session of its own: no terminal of ours to write to.
     const env = { ...environment, ...program.environment };
     return spawn(command, args, { env, cwd: "/", stdio, detached: true });

@@ -20,7 +20,7 @@ const gitConfig: readonly (readonly [string, string])[] = [
   ["maintenance.auto", "false"],
 ];
 
-/** The whole environment of everything that runs as `codex`: nothing of the agent's own gets through. */
+/** The whole environment of everything that runs as Codex's user: nothing of the agent's own gets through. */
 export function codexEnvironment(): Record<string, string> {
   const environment: Record<string, string> = {
     HOME: places.home,

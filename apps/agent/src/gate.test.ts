@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { failedChecks, gateChecks, readChecks } from "./gate.ts";
+import { failedChecks, gateChecks, gateChecksFor, readChecks } from "./gate.ts";
 import type { ProbeOrders } from "./inside/probe.ts";
 
 let folder: string;
@@ -25,6 +25,7 @@ const run = promisify(execFile);
 /** The probe as it is, in the test's own process environment: nothing here is confined. */
 async function look(orders: Partial<ProbeOrders> = {}): Promise<ReturnType<typeof readChecks>> {
   const all: ProbeOrders = {
+    checks: gateChecks,
     agentPid: process.pid,
     uid: 4_000_000,
     gid: 4_000_000,
@@ -39,7 +40,7 @@ async function look(orders: Partial<ProbeOrders> = {}): Promise<ReturnType<typeo
     ...orders,
   };
   const { stdout } = await run(process.execPath, [probe, JSON.stringify(all)], { timeout: 50_000 });
-  return readChecks(stdout);
+  return readChecks(stdout, all.checks);
 }
 
 describe("the start gate", () => {
@@ -86,11 +87,23 @@ describe("the start gate", () => {
 
   it("takes no report that leaves anything out", () => {
     const full = gateChecks.map((name) => ({ name, ok: true, seen: "" }));
-    expect(readChecks(JSON.stringify(full))).toHaveLength(gateChecks.length);
-    expect(readChecks(JSON.stringify(full.slice(1)))).toBeNull();
-    expect(readChecks(JSON.stringify([...full, full[0]]))).toBeNull();
-    expect(readChecks(JSON.stringify(full.toReversed()))).toBeNull();
-    expect(readChecks(JSON.stringify(full).slice(0, -1))).toBeNull();
-    expect(readChecks("")).toBeNull();
+    const read = (text: string) => readChecks(text, gateChecks);
+    expect(read(JSON.stringify(full))).toHaveLength(gateChecks.length);
+    expect(read(JSON.stringify(full.slice(1)))).toBeNull();
+    expect(read(JSON.stringify([...full, full[0]]))).toBeNull();
+    expect(read(JSON.stringify(full.toReversed()))).toBeNull();
+    expect(read(JSON.stringify(full).slice(0, -1))).toBeNull();
+    expect(read("")).toBeNull();
+  });
+
+  it("asks of root what can be asked of root, and sees a start that stands elsewhere", async () => {
+    const checks = gateChecksFor("root");
+    expect(checks).not.toContain("capabilities");
+    expect(checks.length).toBeGreaterThan(5);
+    expect(gateChecksFor("codex")).toEqual(gateChecks);
+    const seen = (await look({ checks, uid: 0, gid: 0 })) ?? [];
+    expect(seen.map(({ name }) => name)).toEqual(checks);
+    const failed = seen.filter(({ ok }) => !ok).map(({ name }) => name);
+    expect(failed).toEqual(expect.arrayContaining(["listeners", "relay", "cgroup", "environment"]));
   });
 });

@@ -1,3 +1,4 @@
+import { SafetyStrategy } from "@mayfly/core/protocol";
 import type { Assignment } from "@mayfly/core/protocol";
 import { describe, expect, it } from "vitest";
 import { codexArguments, workingFolder } from "./invocation.ts";
@@ -56,13 +57,16 @@ describe("workingFolder", () => {
 
 describe("strategyFor", () => {
   it("leaves the sandbox to the task, except for read-only", () => {
-    expect(strategyFor("unprivileged-user")?.sandbox("danger-full-access")).toBe("danger-full-access");
-    expect(strategyFor("drop-sudo")?.sandbox("workspace-write")).toBe("workspace-write");
-    expect(strategyFor("read-only")?.sandbox("danger-full-access")).toBe("read-only");
+    expect(strategyFor("unprivileged-user").sandbox("danger-full-access")).toBe("danger-full-access");
+    expect(strategyFor("drop-sudo").sandbox("workspace-write")).toBe("workspace-write");
+    expect(strategyFor("read-only").sandbox("danger-full-access")).toBe("read-only");
+    expect(strategyFor("unsafe").sandbox("workspace-write")).toBe("workspace-write");
   });
 
-  it("has none for unsafe", () => {
-    expect(strategyFor("unsafe")).toBeNull();
+  it("makes Codex root for unsafe alone, and says so", () => {
+    const asRoot = SafetyStrategy.options.map(strategyFor).filter(({ user }) => user === "root");
+    expect(asRoot.map(({ name }) => name)).toEqual(["unsafe"]);
+    expect(asRoot[0]?.note).toContain("root");
   });
 });
 

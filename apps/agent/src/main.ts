@@ -5,11 +5,13 @@ import { createChannel } from "./channel.ts";
 import { claimAttempt, introduce } from "./claim.ts";
 import { createConfinement } from "./confinement.ts";
 import { messageOf } from "./failure.ts";
+import { giveHome } from "./home.ts";
 import { createNetwork, listenInside } from "./network.ts";
 import { RELAY_PORT, places } from "./places.ts";
 import { bundledPrograms } from "./programs.ts";
 import { createRelay } from "./relay.ts";
 import { parseSettings } from "./settings.ts";
+import { strategyFor } from "./strategies.ts";
 import { createWatchdog } from "./watchdog.ts";
 
 // The machine's own last word until an attempt sets a nearer one: the longest that anyone may want of it.
@@ -26,7 +28,9 @@ async function main(): Promise<void> {
   // Both at once: a machine that waits is ready when its attempt comes.
   const [assignment, relay] = await Promise.all([claimAttempt(channel, hello), prepareRelay()]);
   watchdog.arm(assignment.seconds + (limits.resultMs + limits.machineGraceMs) / 1_000);
-  const confinement = createConfinement(places.network);
+  const { user } = strategyFor(assignment.codex.safety_strategy);
+  giveHome(user);
+  const confinement = createConfinement({ network: places.network, user });
   await serveAttempt({ channel, confinement, relay, programs, broker, codexVersion: hello.codex }, assignment);
 
   async function prepareRelay(): Promise<ReturnType<typeof createRelay>> {

@@ -21,6 +21,7 @@ export const places = {
   out: "/home/codex/out",
   lastMessage: "/home/codex/out/last-message.md",
   collectIndex: "/home/codex/out/index",
+  work: "/work",
   repository: "/work/repo",
 } as const;
 

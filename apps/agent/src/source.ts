@@ -23,7 +23,7 @@ const PAUSE_MS = 1_000;
 const GIT_OUTPUT_BYTES_MAX = 64 * 1024;
 
 /**
- * Brings the pull request's source into /work/repo: fetches the pack, and lets the unprivileged user unpack it and check
+ * Brings the pull request's source into /work/repo: fetches the pack, and lets Codex's user unpack it and check
  * it out. Leaves `mayfly/head`, `mayfly/base`, `mayfly/merge-base` and the branch `pull-request`. Throws StepFailure.
  */
 export async function layOutSource(deps: SourceDeps, layout: SourceLayout, capability: string): Promise<void> {

@@ -3,10 +3,11 @@ import type { SafetyStrategy } from "@mayfly/core/protocol";
 import { dropSudo } from "./strategies/drop-sudo.ts";
 import { readOnly } from "./strategies/read-only.ts";
 import type { Strategy } from "./strategies/strategy.ts";
+import { unsafe } from "./strategies/unsafe.ts";
 import { unprivilegedUser } from "./strategies/unprivileged-user.ts";
 
-/** The strategy of that name; null for one this agent does not offer. */
-export function strategyFor(name: SafetyStrategy): Strategy | null {
+/** The strategy of that name. Which of them a task may name is decided before an attempt comes here. */
+export function strategyFor(name: SafetyStrategy): Strategy {
   switch (name) {
     case "unprivileged-user":
       return unprivilegedUser;
@@ -15,8 +16,7 @@ export function strategyFor(name: SafetyStrategy): Strategy | null {
     case "read-only":
       return readOnly;
     case "unsafe":
-      // Codex as root would stand where the agent stands: no gate could vouch for anything.
-      return null;
+      return unsafe;
     default:
       return assertNever(name);
   }

@@ -1,23 +1,23 @@
 import { strict as assert } from "node:assert";
 import {
+  type Budgets,
   type Ceiling,
+  type Channels,
   type Clock,
   type Ids,
   limits,
-  type MachineId,
+  type Prices,
   type Provider,
   type PullRequestOrigin,
   type Receipt,
   renderReceipt,
   type Run,
   type RunId,
+  type SecretHit,
   type Store,
 } from "@mayfly/core";
 import type { FastifyInstance } from "fastify";
 import type { Logger } from "pino";
-import { createAuthorise } from "./broker/authorise.ts";
-import { createChannels } from "./broker/channels.ts";
-import { createModelGateway, type ModelUpstream } from "./broker/model-gateway.ts";
 import type { Confine } from "./confine/confinement.ts";
 import { uidOffsets } from "./confine/uid-offsets.ts";
 import { createFleet } from "./fleet/controller.ts";
@@ -30,22 +30,21 @@ import { createRunStarter } from "./intake/start-run.ts";
 import { buildWebhookServer } from "./intake/webhook-server.ts";
 import { createPublisher } from "./publish/publisher.ts";
 import { createDispatch } from "./runs/dispatch.ts";
+import { buildDispatchServer } from "./runs/dispatch-server.ts";
 import { createGatherFacts, type GatherFacts } from "./runs/facts.ts";
 import { createRecheckRun } from "./runs/recheck-run.ts";
 import { createRecords } from "./runs/records.ts";
 import { createRunSteps } from "./runs/steps.ts";
 import { createWakeupQueue } from "./runs/wakeups.ts";
+import { sealReceipt, type SignReceipt } from "./signer/seal-receipt.ts";
 import { createSources } from "./source/sources.ts";
 import { createFolderArchive } from "./store/archive.ts";
 import { connectForCommands, connectForQueue, type RedisAddress, waitUntilReady } from "./store/connection.ts";
 import { createDeliveryStore } from "./store/deliveries.ts";
-import { createRecordStore } from "./store/records.ts";
-import { createResultStore } from "./store/results.ts";
 import { createStickyStore } from "./store/stickies.ts";
+import { createStores, REDIS_PREFIX } from "./store/stores.ts";
 import { buildControlApi } from "./web/control-api.ts";
 
-/** Every key of ours in Redis, so that one may be shared. */
-const PREFIX = "mayfly:";
 /** How often what there is is compared with what should be: the longest that a lost wake-up delays anything. */
 const RECONCILE_MS = 1_000;
 /** How often GitHub's delivery log is compared with what we have. */
@@ -60,18 +59,20 @@ export interface ServiceDeps {
   readonly ids: Ids;
   readonly log: Logger;
   readonly provider: Provider;
-  /** The folder in which the broker listens for that machine. */
-  readonly channelFolder: (machine: MachineId) => string;
+  readonly channels: Channels;
   readonly confine: Confine;
   readonly removeConfined: (path: string) => Promise<void>;
-  readonly model: ModelUpstream;
   readonly modelDefault: string;
+  readonly budgets: Budgets;
+  readonly prices: Prices;
   readonly github: GitHubApp;
   readonly githubHost: string;
   readonly gitUrl: (origin: PullRequestOrigin) => string;
   readonly webhookSecrets: readonly string[];
-  /** Values that must not appear in anything published. */
-  readonly secrets: () => readonly string[];
+  /** Looks for credentials in texts that are about to be published. */
+  readonly findSecrets: (texts: readonly string[]) => Promise<readonly SecretHit[]>;
+  /** Null where nobody holds a key for it: receipts of local runs are not signed. */
+  readonly signReceipt: SignReceipt | null;
   readonly policy: Ceiling;
   readonly machinesMax: number;
   readonly warm: number;
@@ -86,6 +87,8 @@ export interface Service {
   readonly facts: GatherFacts;
   readonly webhook: FastifyInstance;
   readonly control: FastifyInstance;
+  /** Where the broker asks for a run. */
+  readonly dispatch: FastifyInstance;
   /** A run that was asked for otherwise than by a webhook. */
   submit(run: Run): Promise<void>;
   /** Ends a run by an operator's wish; its machine is destroyed. Idempotent. */
@@ -101,15 +104,14 @@ export async function buildService(deps: ServiceDeps): Promise<Service> {
   const { clock, ids, log, provider } = deps;
   const redis = connectForCommands(deps.redis);
   await waitUntilReady(redis, REDIS_START_MS);
-  const shared = { redis, prefix: PREFIX };
-  const store = createRecordStore({ ...shared, keepFinishedMs: limits.finishedRunMs });
-  const results = createResultStore({ ...shared, keepMs: limits.finishedRunMs });
+  const shared = { redis, prefix: REDIS_PREFIX };
+  const { store, results, spend } = createStores({ redis, clock });
   const deliveries = createDeliveryStore({ ...shared, keepMs: limits.deliveryMemoryMs, clock });
   const stickies = createStickyStore(shared);
   const archive = createFolderArchive(`${deps.stateDir}/archive`);
-  const wakeups = createWakeupQueue({ connect: () => connectForQueue(deps.redis), prefix: PREFIX, log });
+  const wakeups = createWakeupQueue({ connect: () => connectForQueue(deps.redis), prefix: REDIS_PREFIX, log });
   const records = createRecords({ store, clock });
-  const facts = createGatherFacts({ store, results });
+  const facts = createGatherFacts({ store, results, spend, budgets: deps.budgets, prices: deps.prices });
 
   const reader = createPullRequestReader(deps.github);
   const recheck = createRecheckRun(reader);
@@ -130,7 +132,7 @@ export async function buildService(deps: ServiceDeps): Promise<Service> {
     recheck,
     listLiveRuns: store.listLiveRuns,
     githubHost: deps.githubHost,
-    secrets: deps.secrets,
+    findSecrets: deps.findSecrets,
     clock,
     log,
   });
@@ -144,20 +146,6 @@ export async function buildService(deps: ServiceDeps): Promise<Service> {
     storeReceipt: async (run) => archive.ensureStored(`${run.id}.json`, await receiptOf(run)),
   });
 
-  const gateway = createModelGateway({ upstream: deps.model, log });
-  const channels = createChannels({
-    authorise: createAuthorise({ store, clock }),
-    dispatch: createDispatch({ store, records, wakeups, clock, ids, recheck }),
-    records,
-    results,
-    sources,
-    gateway,
-    wakeups,
-    clock,
-    ids,
-    log,
-    folderOf: deps.channelFolder,
-  });
   const fleet = createFleet({
     store,
     records,
@@ -174,7 +162,7 @@ export async function buildService(deps: ServiceDeps): Promise<Service> {
   const machineSteps = createMachineSteps({
     records,
     provider,
-    channels,
+    channels: deps.channels,
     wakeups,
     clock,
     log,
@@ -198,7 +186,7 @@ export async function buildService(deps: ServiceDeps): Promise<Service> {
 
   async function receiptOf(run: Run): Promise<string> {
     assert(run.phase === "done", "a receipt is for a run that has ended");
-    return `${JSON.stringify(renderReceipt(run, await facts(run)), null, 2)}\n`;
+    return sealReceipt(renderReceipt(run, await facts(run)), deps.signReceipt);
   }
 
   let looking: NodeJS.Timeout | null = null;
@@ -211,6 +199,7 @@ export async function buildService(deps: ServiceDeps): Promise<Service> {
   }
 
   const webhook = buildWebhookServer({ secrets: deps.webhookSecrets, deliveries, wake: wakeups.wakeDelivery, log });
+  const dispatch = buildDispatchServer(createDispatch({ store, records, wakeups, clock, ids, recheck }));
   const control = buildControlApi({ store, results, records, deliveries, wakeups, archive });
 
   return {
@@ -218,6 +207,7 @@ export async function buildService(deps: ServiceDeps): Promise<Service> {
     facts,
     webhook,
     control,
+    dispatch,
     async readReceipt(run) {
       const text = await archive.read(`${run}.json`);
       return text === null ? null : (JSON.parse(text) as Receipt);
@@ -253,7 +243,7 @@ export async function buildService(deps: ServiceDeps): Promise<Service> {
       await webhook.close();
       await control.close();
       await wakeups.close();
-      await channels.close();
+      await dispatch.close();
       redis.disconnect();
     },
   };

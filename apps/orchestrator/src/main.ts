@@ -1,3 +1,4 @@
+import { fileURLToPath } from "node:url";
 import { type AppError, faults, isAppError } from "@mayfly/core";
 import { CommanderError } from "commander";
 import { createProgram } from "./cli/program.ts";
@@ -14,7 +15,13 @@ const terminal: Terminal = {
     process.once("SIGINT", stop);
     process.once("SIGTERM", stop);
   },
+  program: fileURLToPath(import.meta.url),
+  stdin: () => process.stdin,
+  tellParent: (message) => void process.send?.(message),
 };
+
+// One process of a service ends with its supervisor, whatever ended that.
+process.once("disconnect", () => process.exit(1));
 
 try {
   process.exitCode = await createProgram(terminal, process.argv.slice(2));

@@ -91,7 +91,7 @@ describe("ensureImage", () => {
     expect(await readdir(join(empty, "work"))).toEqual([]);
   });
 
-  it.runIf(process.env["MAYFLY_SLOW_TESTS"] === "1")(
+  it(
     "gives the same bytes when built again from nothing",
     async () => {
       const first = await ensureImage({ cacheDir, agentBundle: agent, frozen: true });

@@ -2,7 +2,7 @@ import type { z } from "zod";
 import { assertNever } from "./assert.ts";
 import { configTable, otherEnvironment } from "./config-schema.ts";
 import type { SettingRow } from "./setting.ts";
-import type { StrictYaml } from "./strict-yaml.ts";
+import { readStrictYaml, type StrictYaml } from "./strict-yaml.ts";
 import { nearest } from "./suggestion.ts";
 
 export interface ConfigProblem {
@@ -71,8 +71,8 @@ function overlayEnvironment(draft: ConfigDraft, environment: ConfigSources["envi
     }
     const value = valueOf(row, text);
     if (value === undefined) {
-      const wanted = row.kind === "number" ? "must be a whole number in digits" : "must be true or false";
-      draft.problems.push({ place: row.environment, message: `${wanted}, not ${shown(row, text)}`, suggestion: null });
+      const message = `${wantedKinds[row.kind]}, not ${shown(row, text)}`;
+      draft.problems.push({ place: row.environment, message, suggestion: null });
       continue;
     }
     if (setIn(draft.values, row.key.split("."), value)) {
@@ -80,6 +80,17 @@ function overlayEnvironment(draft: ConfigDraft, environment: ConfigSources["envi
     }
   }
 }
+
+const wantedKinds: Readonly<Record<SettingRow["kind"], string>> = {
+  number: "must be a whole number in digits",
+  boolean: "must be true or false",
+  table: "must be names with values such as {name: value}",
+  amount: "must be a number",
+  list: "must be a list",
+  text: "must be a text",
+};
+/** A table in one variable. */
+const TABLE_CHARS_MAX = 16 * 1_024;
 
 /** Undefined when the text is not of the setting's kind. */
 function valueOf(row: SettingRow, text: string): unknown {
@@ -93,6 +104,12 @@ function valueOf(row: SettingRow, text: string): unknown {
         .split(",")
         .map((item) => item.trim())
         .filter((item) => item !== "");
+    case "amount":
+      return /^(0|[1-9][0-9]{0,14})(\.[0-9]{1,6})?$/.test(text) ? Number(text) : text;
+    case "table": {
+      const table = readStrictYaml(text, { charsMax: TABLE_CHARS_MAX });
+      return table.ok ? withoutNulls(table.yaml.value) : undefined;
+    }
     case "text":
       return text;
     default:

@@ -1,5 +1,8 @@
 import { z } from "zod";
+import { BudgetSettings, PriceSettings } from "./budget-settings.ts";
 import { limits } from "./limits.ts";
+import { SafetyStrategy } from "./protocol.ts";
+import { MODEL_SHAPE_HEADER } from "./protocol.ts";
 import { setting, settingRows } from "./setting.ts";
 import { publications } from "./task-options.ts";
 
@@ -8,6 +11,9 @@ const MACHINES_MAX = 1_000;
 const RUN_MINUTES_MAX = 24 * 60;
 const LIST_MAX = 1_000;
 const TEXT_CHARS_MAX = 1_024;
+/** A key must outlast the making of the next one, and a service that is down for a day leaves none behind. */
+const KEY_SECONDS_MIN = 300;
+const KEY_SECONDS_MAX = 24 * 60 * 60;
 /** GitHub's own advice for webhook secrets is high entropy; shorter than this can be guessed. */
 const WEBHOOK_SECRET_CHARS_MIN = 16;
 
@@ -24,11 +30,48 @@ const wholeNumber = (min: number, max: number): z.ZodInt => {
 };
 const Port = wholeNumber(0, 65_535);
 const WebhookSecret = Text.min(WEBHOOK_SECRET_CHARS_MIN, `must have at least ${WEBHOOK_SECRET_CHARS_MIN} characters`);
+/** It stands in a header, where anything else would be refused by an error that quotes it. */
+const ApiKey = Text.regex(/^[\x21-\x7e]+$/, "must be printable ASCII characters without spaces");
+const OpenAiId = Text.regex(/^[A-Za-z0-9_-]{1,128}$/, "must be an id: letters, digits, `_` and `-`");
+const Scope = Text.regex(/^[A-Za-z0-9_.:-]{1,128}$/, "must be scopes such as api.all.read");
+/** The Admin API is shown a key that can make keys. */
+const AdminUrl = Url.refine(isPrivateUrl, "must be an https address (http on this host alone)");
+const HeaderName = Text.max(64)
+  .toLowerCase()
+  .regex(/^[a-z0-9_-]+$/, "must be the name of a header")
+  .refine((name) => !headersOfCalls.includes(name), "must be no header that every call has");
+const HeaderPrefix = z
+  .string()
+  .max(64)
+  .regex(/^[\x20-\x7e]*$/, "must be printable ASCII characters");
 const listOf = <T extends z.ZodType<string>>(item: T): z.ZodArray<T> => z.array(item).min(1).max(LIST_MAX);
 
 const logLevels = ["trace", "debug", "info", "warn", "error", "fatal", "silent"] as const;
-/** The strategies this version offers; `unsafe` is known, and refused. */
-const strategiesOffered = ["unprivileged-user", "drop-sudo", "read-only"] as const;
+/** All but `unsafe`, which an operator must name. */
+const strategiesByDefault: readonly SafetyStrategy[] = ["unprivileged-user", "drop-sudo", "read-only"];
+
+const issuers = ["static", "openai-service-account", "compatible"] as const;
+/** Where model calls go when nothing else is said. */
+export const openAiUrl = "https://api.openai.com/v1";
+/** Headers of a model call that mean something else than who calls. */
+const headersOfCalls = [
+  "accept",
+  "accept-encoding",
+  "connection",
+  "content-encoding",
+  "content-length",
+  "content-type",
+  "cookie",
+  "expect",
+  "host",
+  "keep-alive",
+  "te",
+  "trailer",
+  "transfer-encoding",
+  "upgrade",
+  "user-agent",
+  MODEL_SHAPE_HEADER,
+];
 
 const GitHub = z.strictObject({
   url: setting(
@@ -117,19 +160,97 @@ const Model = z.strictObject({
       environment: "OPENAI_BASE_URL",
       description: "The Responses API that the broker calls, without `/responses`.",
     },
-    Url.default("https://api.openai.com/v1"),
+    Url.default(openAiUrl),
+  ),
+  issuer: setting(
+    {
+      environment: "MAYFLY_MODEL_ISSUER",
+      description:
+        "Where the broker has its credential from: `static`, OpenAI's key in `model.key`; `openai-service-account`, a key for every attempt, deleted at its end; `compatible`, another endpoint with its own key and header, or with none.",
+    },
+    z.enum(issuers).default("static"),
   ),
   key: setting(
     {
       environment: "OPENAI_API_KEY",
       description: "The key for it. It stays in the broker: no machine ever sees it.",
     },
-    Text.nullable().default(null),
+    ApiKey.nullable().default(null),
+  ),
+  header: setting(
+    {
+      environment: "MAYFLY_MODEL_HEADER",
+      description: "`compatible`: the header that the key stands in, such as `api-key`.",
+      defaultText: "`authorization`",
+    },
+    HeaderName.nullable().default(null),
+  ),
+  header_prefix: setting(
+    {
+      environment: "MAYFLY_MODEL_HEADER_PREFIX",
+      description:
+        "`compatible`: what stands before the key in that header. In the file, two quotes stand for nothing.",
+      defaultText: "`Bearer` and a space for `authorization`, nothing for any other",
+    },
+    HeaderPrefix.nullable().default(null),
+  ),
+  admin_key: setting(
+    {
+      environment: "MAYFLY_MODEL_ADMIN_KEY",
+      description:
+        "`openai-service-account`: the Admin API key that may make and delete the project's keys. It stays in the broker.",
+    },
+    ApiKey.nullable().default(null),
+  ),
+  admin_url: setting(
+    {
+      environment: "MAYFLY_MODEL_ADMIN_URL",
+      description: "`openai-service-account`: OpenAI's Admin API.",
+      defaultText: "`https://api.openai.com/v1`",
+    },
+    AdminUrl.nullable().default(null),
+  ),
+  project: setting(
+    {
+      environment: "MAYFLY_MODEL_PROJECT",
+      description: "`openai-service-account`: the id of the project that pays.",
+    },
+    OpenAiId.nullable().default(null),
+  ),
+  service_account: setting(
+    {
+      environment: "MAYFLY_MODEL_SERVICE_ACCOUNT",
+      description:
+        "`openai-service-account`: the id of the project's service account that owns the keys. Give each service one of its own: keys named `mayfly-…` whose attempt it does not know are deleted.",
+    },
+    OpenAiId.nullable().default(null),
+  ),
+  scopes: setting(
+    {
+      environment: "MAYFLY_MODEL_SCOPES",
+      description: "`openai-service-account`: what the keys may do, as OpenAI's dashboard names it.",
+    },
+    z
+      .array(Scope)
+      .min(1, "must name at least one scope: OpenAI takes an empty list for all of them")
+      .max(LIST_MAX)
+      .nullable()
+      .default(null),
+  ),
+  key_seconds: setting(
+    {
+      environment: "MAYFLY_MODEL_KEY_SECONDS",
+      description:
+        "`openai-service-account`: how long a key lives if nobody deletes it. A longer attempt gets another in time.",
+      defaultText: "3600",
+    },
+    wholeNumber(KEY_SECONDS_MIN, KEY_SECONDS_MAX).nullable().default(null),
   ),
   default: setting(
     { environment: "MAYFLY_MODEL", description: "The model of tasks that name none." },
     Text.max(128).default("gpt-5.5"),
   ),
+  prices: PriceSettings.prefault({}),
 });
 
 const Policy = z.strictObject({
@@ -152,8 +273,12 @@ const Policy = z.strictObject({
     listOf(Text).default(["*"]),
   ),
   safety_strategies: setting(
-    { environment: "MAYFLY_SAFETY_STRATEGIES", description: "Safety strategies that tasks may name." },
-    listOf(z.enum(strategiesOffered)).default([...strategiesOffered]),
+    {
+      environment: "MAYFLY_SAFETY_STRATEGIES",
+      description:
+        "Safety strategies that tasks may name. `unsafe`, Codex as root in its machine, only if it is named.",
+    },
+    listOf(SafetyStrategy).default([...strategiesByDefault]),
   ),
   publications: setting(
     { environment: "MAYFLY_PUBLICATIONS", description: "What tasks may put on a pull request." },
@@ -228,13 +353,14 @@ export const ConfigSchema = z.strictObject({
   github: GitHub.prefault({}),
   listen: Listen.prefault({}),
   model: Model.prefault({}),
+  budgets: BudgetSettings.prefault({}),
   policy: Policy.prefault({}),
   fleet: Fleet.prefault({}),
 });
 export type ConfigSchema = z.infer<typeof ConfigSchema>;
 
 /** Settings whose value no message, log or page shows. A Redis address can hold a password. */
-const secretKeys = ["redis_url", "github.webhook_secret", "github.webhook_secret_old", "model.key"];
+const secretKeys = ["redis_url", "github.webhook_secret", "github.webhook_secret_old", "model.key", "model.admin_key"];
 
 /** Every setting with its one file key and its one environment name. */
 export const configTable = settingRows(ConfigSchema, secretKeys);
@@ -254,6 +380,12 @@ function isBaseUrl(text: string): boolean {
     url.search === "" &&
     url.hash === ""
   );
+}
+
+/** Nobody on the way can read what is sent there. */
+function isPrivateUrl(text: string): boolean {
+  const url = URL.parse(text);
+  return url?.protocol === "https:" || ["127.0.0.1", "[::1]", "localhost"].includes(url?.hostname ?? "");
 }
 
 function isRedisUrl(text: string): boolean {

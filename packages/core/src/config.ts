@@ -1,3 +1,5 @@
+import type { Budgets, Prices } from "./budget.ts";
+import { budgetsOf, checkPrices, pricesOf } from "./budget-settings.ts";
 import {
   type ConfigDraft,
   type ConfigProblem,
@@ -7,6 +9,7 @@ import {
   problemsOf,
 } from "./config-draft.ts";
 import { ConfigSchema, configTable } from "./config-schema.ts";
+import { checkIssuer, type IssuerConfig, issuerOf } from "./config-issuer.ts";
 import { matchesGlob } from "./glob.ts";
 import type { Ceiling } from "./policy.ts";
 import { Secret } from "./secret.ts";
@@ -27,7 +30,14 @@ export interface Config {
     readonly app: GitHubAppConfig | null;
   };
   readonly listen: { readonly webhook: Address; readonly internal: Address };
-  readonly model: { readonly url: string; readonly key: Secret | null; readonly default: string };
+  readonly model: {
+    readonly url: string;
+    /** Null when nothing says whose credential to show: then no run is possible. */
+    readonly issuer: IssuerConfig | null;
+    readonly default: string;
+    readonly prices: Prices;
+  };
+  readonly budgets: Budgets;
   readonly policy: Ceiling;
   readonly fleet: {
     readonly provider: "qemu";
@@ -99,6 +109,8 @@ function checkTogether(draft: ConfigDraft, data: ConfigSchema): void {
   if (github.webhook_secret === null && github.webhook_secret_old !== null) {
     report("github.webhook_secret_old", "the old secret counts only beside a present one (MAYFLY_WEBHOOK_SECRET)");
   }
+  checkIssuer(model, environmentOf, report);
+  checkPrices(model.prices, environmentOf, report);
   if (!policy.models.some((pattern) => matchesGlob(pattern, model.default))) {
     report("policy.models", `the default model ${model.default} is not among policy.models`);
   }
@@ -117,7 +129,13 @@ function shape(data: ConfigSchema, sources: ConfigSources): Config {
     logLevel: data.log_level,
     github: { url: github.url, webUrl, gitUrl: github.git_url ?? webUrl, app: appOf(github) },
     listen,
-    model: { url: model.url, key: secret(model.key), default: model.default },
+    model: {
+      url: model.url,
+      issuer: issuerOf(model),
+      default: model.default,
+      prices: pricesOf(model.prices),
+    },
+    budgets: budgetsOf(data.budgets),
     policy: {
       labels: policy.labels,
       repositories: policy.repositories,

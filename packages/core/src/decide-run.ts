@@ -26,8 +26,16 @@ export function isAlive(run: Run, machine: MachineId, now: Instant): boolean {
     run.phase === "running" &&
     run.attempt.machine === machine &&
     run.attempt.frozenAt === null &&
-    now < run.attempt.deadline + CODEX_END_MS
+    now < aliveUntil(run.attempt)
   );
+}
+
+/**
+ * When the attempt's rights are over by the clock. A little after its deadline: the agent ends Codex at that, and what it
+ * says of it is the reason that people read.
+ */
+export function aliveUntil({ deadline }: Attempt): Instant {
+  return deadline + CODEX_END_MS;
 }
 
 /** From the deadline until the agent must have ended Codex, frozen, and begun to post; then it is destroyed. */
@@ -203,7 +211,7 @@ function overdue(run: Run, now: Instant): Run {
           )
         : run;
     case "running": {
-      const { frozenAt, deadline } = run.attempt;
+      const { frozenAt } = run.attempt;
       if (frozenAt !== null) {
         return now >= frozenAt + limits.resultMs
           ? destroying(
@@ -214,7 +222,7 @@ function overdue(run: Run, now: Instant): Run {
             )
           : run;
       }
-      return now >= deadline + CODEX_END_MS
+      return now >= aliveUntil(run.attempt)
         ? destroying(run, { outcome: "timed_out", code: "deadline", detail: "Codex did not end in time" }, null, now)
         : run;
     }

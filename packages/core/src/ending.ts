@@ -18,7 +18,7 @@ export const endingTexts = {
   },
   answer_withheld: {
     title: "Codex's answer could not be taken over",
-    fix: "The answer must be a regular text file of at most 256 KiB. Add the label again.",
+    fix: "The answer must be a regular text file of at most 256 KiB that holds no credential. Add the label again.",
   },
   gate_failed: {
     title: "The machine's self-test did not pass, so no key was lent",

@@ -79,6 +79,18 @@ export const faults = {
     exit: 4,
     fix: "Set OPENAI_API_KEY (and OPENAI_BASE_URL for another endpoint), or try npm run demo, which needs none.",
   },
+  CREDENTIAL_UNAVAILABLE: {
+    status: 503,
+    retryable: true,
+    exit: 1,
+    fix: "Wait, or look at the status page of whoever issues the model's keys.",
+  },
+  CREDENTIAL_REFUSED: {
+    status: 502,
+    retryable: false,
+    exit: 1,
+    fix: "Check model.admin_key, model.project, model.service_account and model.scopes, and that the key may write keys.",
+  },
   NOT_FOUND: { status: 404, retryable: false, exit: 1, fix: "List what there is: mayfly run list." },
   SERVICE_NOT_RUNNING: {
     status: 503,

@@ -58,6 +58,8 @@ export const limits = {
   eventBatchBytesMax: 1 * MIB,
   /** Events kept for a run; later ones are counted, not kept. */
   eventsPerRunMax: 5000,
+  /** Objects in objects of whatever the agent says; the deepest, a result's output, has four. */
+  frameDepthMax: 8,
   /** Anything else the agent says. */
   agentBodyBytesMax: 64 * KIB,
 
@@ -79,6 +81,8 @@ export const limits = {
 
   /** One model request: the CLI resends the whole conversation each turn. */
   modelRequestBytesMax: 16 * MIB,
+  /** Tokens of one model answer, reasoning included: the most that present models give. */
+  modelOutputTokensMax: 128_000,
   /** One model answer. */
   modelResponseBytesMax: 32 * MIB,
   /** Model calls of one attempt; a review takes tens. */

@@ -158,13 +158,17 @@ describe("decidePolicy", () => {
     expect(refusal(over)).toEqual({ outcome: "refused", code: "not_allowed", detail: expect.stringMatching(detail) });
   });
 
-  it("refuses unsafe even where the ceiling names it", () => {
+  it("has Codex as root only by the operator's leave, and says how that is given", () => {
     const { ceiling } = question();
-    const over = {
-      task: file({ safetyStrategy: "unsafe" }),
-      ceiling: { ...ceiling, safetyStrategies: ["unsafe" as const] },
-    };
-    expect(refusal(over)?.code).toBe("not_allowed");
+    const task = file({ safetyStrategy: "unsafe" });
+    expect(refusal({ task })).toEqual({
+      outcome: "refused",
+      code: "not_allowed",
+      detail: expect.stringMatching(
+        /^safety-strategy: unsafe is not allowed here; .* adds unsafe to policy\.safety_strategies/,
+      ),
+    });
+    expect(refusal({ task, ceiling: { ...ceiling, safetyStrategies: ["unsafe"] } })).toBeNull();
   });
 
   it("asks in its order: label, file, actor, fork, ceiling", () => {

@@ -174,10 +174,10 @@ function refuseBeyondCeiling(question: PolicyQuestion, task: TaskSpec): PolicyDe
       `timeout: ${span(task.timeoutMs)} is not allowed here; allowed: up to ${span(ceiling.runMsMax)}`,
     );
   }
-  // Codex as root asks for more of the machine's start gate than this version proves.
-  const strategies: readonly SafetyStrategy[] = ceiling.safetyStrategies.filter((strategy) => strategy !== "unsafe");
-  if (!strategies.includes(task.safetyStrategy)) {
-    return beyond("safety-strategy", task.safetyStrategy, strategies);
+  if (!ceiling.safetyStrategies.includes(task.safetyStrategy)) {
+    const { safetyStrategy: asked } = task;
+    const fix = asked === "unsafe" ? `; ${unsafeLeave}` : "";
+    return refuse("not_allowed", `${notAllowed("safety-strategy", asked, ceiling.safetyStrategies)}${fix}`);
   }
   const publication = task.publish.find((kind) => !ceiling.publications.includes(kind));
   if (publication !== undefined) {
@@ -187,8 +187,17 @@ function refuseBeyondCeiling(question: PolicyQuestion, task: TaskSpec): PolicyDe
   return matchesAnyFolded(ceiling.repositories, fullName) ? null : beyond("repository", fullName, ceiling.repositories);
 }
 
+/** How an operator lets tasks have Codex as root. It is never the default. */
+export const unsafeLeave =
+  "unsafe is Codex as root in its machine; to allow it an operator adds unsafe to policy.safety_strategies " +
+  "(MAYFLY_SAFETY_STRATEGIES)";
+
 function beyond(option: string, value: string, allowed: readonly string[]): PolicyDecision {
-  return refuse("not_allowed", `${option}: ${value} is not allowed here; allowed: ${allowed.join(", ")}`);
+  return refuse("not_allowed", notAllowed(option, value, allowed));
+}
+
+function notAllowed(option: string, value: string, allowed: readonly string[]): string {
+  return `${option}: ${value} is not allowed here; allowed: ${allowed.join(", ")}`;
 }
 
 function span(ms: number): string {

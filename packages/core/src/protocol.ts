@@ -88,10 +88,17 @@ export const GateCheck = z.strictObject({
 });
 export type GateCheck = z.infer<typeof GateCheck>;
 
-export const GateReport = z.strictObject({
-  safety_strategy: SafetyStrategy,
-  checks: z.array(GateCheck).min(1).max(64),
-});
+export const GateReport = z
+  .strictObject({
+    safety_strategy: SafetyStrategy,
+    checks: z.array(GateCheck).min(1).max(64),
+    /** Names of checks that were not made, since they mean nothing for root. */
+    not_applicable: z.array(z.string().max(64)).min(1).max(64).optional(),
+  })
+  .refine((report) => report.safety_strategy === "unsafe" || report.not_applicable === undefined, {
+    message: "only unsafe leaves checks out",
+    path: ["not_applicable"],
+  });
 export type GateReport = z.infer<typeof GateReport>;
 
 export const KeyGrant = z.strictObject({

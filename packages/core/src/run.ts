@@ -3,6 +3,7 @@ import type { Ending } from "./ending.ts";
 import type { Evidence } from "./machine.ts";
 import type { GateReport, ResultFrame, SourceLayout } from "./protocol.ts";
 import type { RunRequest } from "./run-request.ts";
+import type { RuleCounts } from "./safe-output/rules.ts";
 
 /** What is stored of a key: never the key itself. */
 interface KeyRecord {
@@ -53,6 +54,8 @@ export interface Publication {
   readonly url: string | null;
   readonly commentId: number | null;
   readonly checkRunId: number | null;
+  /** How often each rule of what may be shown applied to the answer; not there in records of runs that showed nothing. */
+  readonly removed?: RuleCounts;
 }
 
 /** A machine that served this run and is proved gone. */

@@ -13,7 +13,8 @@ export interface SettingRow {
   /** As in the file, with dots between the levels. */
   readonly key: string;
   readonly environment: string;
-  readonly kind: "text" | "number" | "boolean" | "list";
+  /** `amount`: a number, also a broken one, or a word. `table`: names with values, written as YAML or JSON. */
+  readonly kind: "text" | "number" | "amount" | "boolean" | "list" | "table";
   readonly isSecret: boolean;
   readonly defaultText: string;
   readonly description: string;
@@ -53,6 +54,12 @@ function kindOf(schema: z.ZodType): SettingRow["kind"] {
   }
   if (inner instanceof z.ZodBoolean) {
     return "boolean";
+  }
+  if (inner instanceof z.ZodUnion) {
+    return "amount";
+  }
+  if (inner instanceof z.ZodRecord) {
+    return "table";
   }
   return inner instanceof z.ZodArray ? "list" : "text";
 }

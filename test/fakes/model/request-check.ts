@@ -49,6 +49,16 @@ const parameters: Record<string, Kind[]> = {
   user: ["string"],
 };
 
+/** How a caller proves that it may ask, and what the server seals reasoning with. */
+export interface Access {
+  readonly isGood: (key: string) => boolean;
+  /** In lower case. */
+  readonly header: string;
+  /** Stands before the key, with its space. */
+  readonly prefix: string;
+  readonly sealSecret: string;
+}
+
 const PATH = "/v1/responses";
 // A long conversation with a few images.
 export const BODY_BYTES_MAX = 32 * 1024 * 1024;
@@ -56,14 +66,14 @@ export const BODY_BYTES_MAX = 32 * 1024 * 1024;
  * What the API would object to in this request; null if it would take it. `text` is null for a body that is too long.
  * Stricter in three ways: no other path, only streams, and only the items and tools that Codex uses.
  */
-export function refusalOf(sent: SentRequest, text: string | null, apiKey: string): Refusal | null {
+export function refusalOf(sent: SentRequest, text: string | null, access: Access): Refusal | null {
   if (sent.path !== PATH) {
     return refusal(`Invalid URL (${quoted(sent.method)} ${quoted(sent.path)})`, null, null, 404);
   }
   if (sent.method !== "POST") {
     return refusal(`Not allowed to ${sent.method} on ${PATH}.`, null, null, 405);
   }
-  if (sent.headers.authorization !== `Bearer ${apiKey}`) {
+  if (!isLetIn(sent.headers, access)) {
     return refusal("Incorrect API key provided.", null, "invalid_api_key", 401);
   }
   if (text === null) {
@@ -77,7 +87,14 @@ export function refusalOf(sent: SentRequest, text: string | null, apiKey: string
   }
   const streams = sent.body.stream === true;
   const unstreamed = refusal("This stand-in only streams: 'stream' must be true.", "stream", null);
-  return checkRequest(sent.body, apiKey) ?? (streams ? null : unstreamed);
+  return checkRequest(sent.body, access.sealSecret) ?? (streams ? null : unstreamed);
+}
+
+/** A key in the one header that this server looks at, and in no other. */
+function isLetIn(headers: IncomingHttpHeaders, { isGood, header, prefix }: Access): boolean {
+  const shown = headers[header];
+  const isAlone = header === "authorization" || headers.authorization === undefined;
+  return isAlone && typeof shown === "string" && shown.startsWith(prefix) && isGood(shown.slice(prefix.length));
 }
 
 /** The same for the body alone. `secret` is what reasoning was sealed with. */

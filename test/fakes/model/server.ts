@@ -1,3 +1,4 @@
+import { randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { createServer } from "node:http";
 import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from "node:http";
@@ -7,7 +8,7 @@ import { readConversation } from "./conversation.ts";
 import type { Conversation } from "./conversation.ts";
 import { isRecord } from "./json.ts";
 import type { Refusal } from "./refusal.ts";
-import { BODY_BYTES_MAX, refusalOf } from "./request-check.ts";
+import { type Access, BODY_BYTES_MAX, refusalOf } from "./request-check.ts";
 import { say, stepOf } from "./script.ts";
 import type { Fault, Script, Step } from "./script.ts";
 import { sendEvents } from "./stream.ts";
@@ -28,8 +29,10 @@ interface RecordedRequest {
 }
 
 export interface FakeModelOptions {
-  /** The only bearer key that is accepted. */
-  apiKey: string;
+  /** The only key that is accepted, or which ones are. */
+  apiKey: string | ((key: string) => boolean);
+  /** The header that the key stands in, in lower case: `authorization`, where `Bearer` stands before it, unless said. */
+  keyHeader?: string;
   /** For every prompt that none of `scripts` is for. Without it such a request is refused. */
   script?: Script;
   /** The first whose `when` matches the prompt is followed. */
@@ -66,6 +69,7 @@ const REQUESTS_KEPT = 2_000;
 export async function createFakeModel(options: FakeModelOptions): Promise<FakeModel> {
   const requests: RecordedRequest[] = [];
   const violations: string[] = [];
+  const access = accessOf(options);
   const tries = createTries();
   const arrivals = createArrivals();
   const answered = new WeakSet<ServerResponse>();
@@ -86,7 +90,7 @@ export async function createFakeModel(options: FakeModelOptions): Promise<FakeMo
     requests.push(recorded);
     requests.splice(0, requests.length - REQUESTS_KEPT);
     arrivals.add();
-    const refused = refusalOf(recorded, text, options.apiKey);
+    const refused = refusalOf(recorded, text, access);
     if (refused === null) {
       await follow({ outgoing, recorded }, readConversation(recorded.body ?? {}));
     } else {
@@ -118,7 +122,7 @@ export async function createFakeModel(options: FakeModelOptions): Promise<FakeMo
     }
     recorded.status = 200;
     outgoing.writeHead(200, { "content-type": "text/event-stream; charset=utf-8", "cache-control": "no-cache" });
-    const events = answerEvents(step.answer ?? say(""), seen, options.apiKey);
+    const events = answerEvents(step.answer ?? say(""), seen, access.sealSecret);
     const shown = fault === null ? events : events.slice(0, fault.afterEvents);
     await sendEvents(outgoing, shown, step.bytesPerSecond);
     if (outgoing.destroyed || fault?.kind === "stall") {
@@ -153,6 +157,13 @@ export async function createFakeModel(options: FakeModelOptions): Promise<FakeMo
       await closed;
     }
   }
+}
+
+function accessOf({ apiKey, keyHeader = "authorization" }: FakeModelOptions): Access {
+  const isGood = typeof apiKey === "string" ? (key: string) => key === apiKey : apiKey;
+  const prefix = keyHeader === "authorization" ? "Bearer " : "";
+  const sealSecret = typeof apiKey === "string" ? apiKey : randomBytes(16).toString("hex");
+  return { isGood, header: keyHeader, prefix, sealSecret };
 }
 
 /** Counts requests, for a test that waits for one instead of sleeping. */

@@ -1,14 +1,17 @@
-// The start gate's eyes. Runs as `codex`, confined exactly as Codex will be, looks at everything it should not be able
-// to reach, and says on stdout what it saw. It trusts nothing it was told but where to look.
+// The start gate's eyes. Runs as the user and in the confinement that Codex will have, looks at everything it should not
+// be able to reach, and says on stdout what it saw. It trusts nothing it was told but where to look.
 import { spawnSync } from "node:child_process";
 import type { Dirent } from "node:fs";
 import { accessSync, closeSync, constants, lstatSync, openSync, readFileSync, readdirSync, statSync } from "node:fs";
 import { connect } from "node:net";
 import { networkInterfaces } from "node:os";
 import { join } from "node:path";
+import type { GateCheckName } from "../gate.ts";
 
 /** What the agent tells the probe. */
 export interface ProbeOrders {
+  /** What to look at, in this order. */
+  readonly checks: readonly GateCheckName[];
   readonly agentPid: number;
   readonly uid: number;
   readonly gid: number;
@@ -37,31 +40,36 @@ const CONNECT_MS = 3_000;
 const HELPER_MS = 20_000;
 const SEEN_CHARS_MAX = 500;
 
+const looks: Readonly<Record<GateCheckName, () => Check | Promise<Check>>> = {
+  identity,
+  capabilities,
+  no_new_privs: noNewPrivileges,
+  processes,
+  foreign_memory: foreignMemory,
+  sudo,
+  setuid,
+  interfaces,
+  listeners,
+  channel,
+  relay,
+  sockets,
+  cgroup,
+  limits,
+  user_namespaces: userNamespaces,
+  sealed,
+  hidden,
+  devices,
+  environment,
+};
+
 const orders = JSON.parse(process.argv.at(-1) ?? "{}") as ProbeOrders;
 void main();
 
 async function main(): Promise<void> {
-  const checks = [
-    identity(),
-    capabilities(),
-    noNewPrivileges(),
-    processes(),
-    foreignMemory(),
-    sudo(),
-    setuid(),
-    interfaces(),
-    listeners(),
-    await channel(),
-    await relay(),
-    sockets(),
-    cgroup(),
-    limits(),
-    userNamespaces(),
-    sealed(),
-    hidden(),
-    devices(),
-    environment(),
-  ];
+  const checks: Check[] = [];
+  for (const name of orders.checks) {
+    checks.push(await looks[name]());
+  }
   process.stdout.write(JSON.stringify(checks));
 }
 
@@ -182,11 +190,13 @@ function cgroup(): Check {
   const writable = [orders.cgroups, folder].flatMap((path) =>
     [path, join(path, "cgroup.procs")].filter((name) => isAllowed(name, constants.W_OK)),
   );
+  // Root may write them whatever their mode; then where it stands and what it may use is all there is to see.
+  const isClosed = writable.length === 0 || orders.uid === 0;
   const isLimited = values.every(
     ([name, value]) => /^\d+$/.test(value) && (name !== "memory.swap.max" || value === "0"),
   );
   const seen = values.map(([name, value]) => `${name} ${value}`).join(", ");
-  const ok = own === `0::/${orders.cgroup}` && isLimited && writable.length === 0;
+  const ok = own === `0::/${orders.cgroup}` && isLimited && isClosed;
   return check("cgroup", ok, `${own}; ${seen}; writable: ${list(writable)}`);
 }
 

@@ -1,4 +1,4 @@
-// Runs as `codex`, confined: reads one file that hostile code may have put there, and says on stdout what it found.
+// Runs as Codex's user, confined: reads one file that hostile code may have put there, and says on stdout what it found.
 import { closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
 
 type Found = { state: "present"; text: string } | { state: "withheld"; why: string };

@@ -36,12 +36,14 @@ export interface AttemptRoutesDeps {
   readonly dispatch: Dispatch;
   readonly records: Records;
   readonly results: ResultStore;
-  readonly sources: Sources;
+  readonly sources: Pick<Sources, "openPack">;
   readonly gateway: ModelGateway;
   readonly wakeups: Wakeups;
   readonly clock: Clock;
   readonly ids: Ids;
   readonly log: Logger;
+  /** The attempt calls no model any more: its credential can go. */
+  readonly onModelDone: (run: RunId, epoch: number) => void;
 }
 
 /** Everything a machine may say, on its own channel. The machine is the channel's; nothing it sends says which it is. */
@@ -121,9 +123,10 @@ export function registerAttemptRoutes(app: FastifyInstance, machine: MachineId, 
   });
 
   app.post("/v1/freeze", async (request) => {
-    const { run } = await authorise.capabilityOnceGood(machine, request.headers.authorization);
+    const { run, attempt } = await authorise.capabilityOnceGood(machine, request.headers.authorization);
     await tell(run.id, { type: "frozen", machine });
     deps.gateway.cut(machine);
+    deps.onModelDone(run.id, attempt.epoch);
     return {};
   });
 
@@ -142,6 +145,7 @@ export function registerAttemptRoutes(app: FastifyInstance, machine: MachineId, 
     }
     const digest = await results.putResult(run.id, attempt.epoch, frame);
     deps.gateway.cut(machine);
+    deps.onModelDone(run.id, attempt.epoch);
     // One may have been kept before this one came: the run ends as that one says, for that one is published.
     const kept = (await results.getResult(run.id, attempt.epoch)) ?? frame;
     await tell(run.id, { type: "result", frame: kept, digest, machine });

@@ -1,5 +1,5 @@
-import { chmod, mkdir, rm } from "node:fs/promises";
-import { type Channels, isAppError, limits, type MachineId } from "@mayfly/core";
+import { chmod, rm } from "node:fs/promises";
+import { type Channels, isAppError, limits, type MachineId, readStrictJson } from "@mayfly/core";
 import { fastify, type FastifyError, type FastifyInstance } from "fastify";
 import { type AttemptRoutesDeps, registerAttemptRoutes } from "./attempt-routes.ts";
 import { registerModelRoutes } from "./model-routes.ts";
@@ -11,7 +11,10 @@ const CONNECTIONS_MAX = 64;
 const REQUEST_MS = 120_000;
 
 export interface ChannelsDeps extends AttemptRoutesDeps {
-  /** The folder of a machine's channel; what stands above it keeps everybody else out. */
+  /**
+   * The folder of a machine's channel: made by the service, which alone may make it, and open to its group, which is the
+   * broker's. What stands above it keeps everybody else out.
+   */
   readonly folderOf: (machine: MachineId) => string;
 }
 
@@ -24,14 +27,11 @@ export function createChannels(deps: ChannelsDeps): BrokerChannels {
   const open = new Map<MachineId, Promise<FastifyInstance>>();
 
   async function listen(machine: MachineId): Promise<FastifyInstance> {
-    const folder = deps.folderOf(machine);
-    await mkdir(folder, { recursive: true, mode: 0o700 });
-    // Only that machine's forwarder is given this folder, and it must be able to pass through it.
-    await chmod(folder, 0o755);
-    const socket = `${folder}/broker.sock`;
+    const socket = `${deps.folderOf(machine)}/broker.sock`;
     await rm(socket, { force: true });
     const app = buildChannel(machine, deps);
     await app.listen({ path: socket });
+    // Only that machine's forwarder is given the folder, and it comes as a stranger.
     await chmod(socket, 0o666);
     return app;
   }
@@ -66,6 +66,13 @@ function buildChannel(machine: MachineId, deps: ChannelsDeps): FastifyInstance {
     forceCloseConnections: true,
   });
   app.server.maxConnections = CONNECTIONS_MAX;
+  app.addHook("onRequest", async ({ headers }) => {
+    // One way to say how long a body is leaves nothing for two readers to differ about.
+    if (headers["transfer-encoding"] !== undefined) {
+      throw new Refusal("LENGTH_REQUIRED");
+    }
+  });
+  readFramesStrictly(app);
   app.setNotFoundHandler((_request, reply) => answer(reply, new Refusal("NOT_SERVED")));
   app.setErrorHandler<FastifyError>((error, request, reply) => {
     const refusal = refusalOf(error);
@@ -79,6 +86,25 @@ function buildChannel(machine: MachineId, deps: ChannelsDeps): FastifyInstance {
   registerAttemptRoutes(app, machine, deps);
   registerModelRoutes(app, machine, deps);
   return app;
+}
+
+/** Frames are JSON that means the same to every reader: strict UTF-8, no name twice, no depth. */
+function readFramesStrictly(app: FastifyInstance): void {
+  const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser("application/json", { parseAs: "buffer" }, async (_request: unknown, body: Buffer) => {
+    let text: string;
+    try {
+      text = utf8.decode(body);
+    } catch {
+      throw new Refusal("BODY_INVALID");
+    }
+    const read = readStrictJson(text, { depthMax: limits.frameDepthMax, charsMax: limits.resultBytesMax });
+    if (!read.ok) {
+      throw new Refusal("BODY_INVALID");
+    }
+    return read.value;
+  });
 }
 
 function answer(reply: { code(status: number): { send(body: unknown): unknown } }, refusal: Refusal): unknown {

@@ -1,138 +1,250 @@
-import { Readable, Transform } from "node:stream";
-import { limits, MODEL_SHAPE_HEADER, type MachineId } from "@mayfly/core";
+import { createHash } from "node:crypto";
+import type { IncomingMessage } from "node:http";
+import {
+  aliveUntil,
+  type Attempt,
+  type Budgets,
+  type Clock,
+  isAppError,
+  limits,
+  type MachineId,
+  type Prices,
+  priceOf,
+  rebuildModelRequest,
+  reservationFor,
+  type Run,
+} from "@mayfly/core";
 import type { FastifyReply } from "fastify";
 import type { Logger } from "pino";
-import { Refusal } from "./refusal.ts";
+import type { Records } from "../runs/records.ts";
+import type { ModelSpend } from "../store/model-spend.ts";
+import type { Loan } from "./issuers/attempt-credentials.ts";
+import type { Credentials } from "./issuers/credentials.ts";
+import { createCalls, type OpenCall } from "./model-gateway-calls.ts";
+import { createCharge, type Charge } from "./model-gateway-charge.ts";
+import { budgetSpent, modelCallRefused, Refusal } from "./refusal.ts";
+import { readUpstreamError } from "./upstream-error.ts";
+import { createPauses } from "./upstream-pause.ts";
+import { type Upstream, UpstreamFault } from "./upstream-request.ts";
+import { meteredStream } from "./upstream-stream.ts";
 
-/** Where model calls go, and the credential that never leaves this process. */
-export interface ModelUpstream {
-  /** Base URL that ends before `/responses`. */
-  readonly url: string;
-  /** Asked for every call, so that a renewed credential counts at once. */
-  credential(): string;
+export interface ModelGatewayDeps {
+  readonly upstream: Upstream;
+  readonly credentials: Pick<Credentials, "lend">;
+  readonly spend: Pick<ModelSpend, "reserve" | "settle" | "countRefusal">;
+  readonly prices: Prices;
+  readonly budgets: Budgets;
+  readonly records: Pick<Records, "applyToRun">;
+  readonly clock: Clock;
+  readonly log: Logger;
 }
 
-/** What a machine may say in a model call. */
+/** What a machine says in a model call, and the attempt its key stands for. */
 interface ModelCall {
+  readonly run: Run;
+  readonly attempt: Attempt;
+  /** The body as it came. */
   readonly body: Uint8Array;
   /** Asked in the shorter shape of newer models (MODEL_SHAPE_HEADER). */
   readonly isLite: boolean;
 }
 
-/** Forwards model calls: one method, one path, headers of our own making. */
+/** Makes model calls for machines: each is rebuilt from what is known, charged before it is made, and settled after. */
 export interface ModelGateway {
-  /** Answers with the model's own status and stream. Throws BUSY, MODEL_UNREACHABLE. */
-  forward(machine: MachineId, call: ModelCall, reply: FastifyReply): Promise<FastifyReply>;
+  /** Takes one of the machine's places, to be done before its key is looked at: a cut after that ends it. Throws BUSY, CALLS_CLOSED. */
+  open(machine: MachineId, reply: FastifyReply): OpenCall;
+  /**
+   * Answers with the model's stream, or with its error in our words. Throws a Refusal with what may not be sent, is not
+   * paid for or cannot be had; STORE_UNAVAILABLE, CREDENTIAL_UNAVAILABLE. What is refused is counted on the run.
+   */
+  forward(open: OpenCall, call: ModelCall, reply: FastifyReply): Promise<FastifyReply>;
   /** Ends every call of this machine at once. Idempotent. */
   cut(machine: MachineId): void;
 }
 
-/** Headers of the model's answer that mean something to the CLI and nothing else. */
-const ANSWER_HEADERS = ["content-type", "retry-after"];
+export function createModelGateway(deps: ModelGatewayDeps): ModelGateway {
+  const { upstream, credentials, spend, records, clock, log } = deps;
+  const calls = createCalls();
+  const pauses = createPauses({ clock });
 
-/** The model's own words about a credential it refuses quote parts of it, so the machine gets ours instead. */
-const CREDENTIAL_STATUSES = [401, 403];
-const CREDENTIAL_REFUSED = {
-  error: {
-    message: "the model refuses the operator's credential",
-    type: "invalid_request_error",
-    param: null,
-    code: "invalid_api_key",
-  },
-};
-
-export function createModelGateway(deps: { upstream: ModelUpstream; log: Logger }): ModelGateway {
-  const { upstream, log } = deps;
-  const calls = new Map<MachineId, Set<AbortController>>();
-
-  function begin(machine: MachineId): { abort: AbortController; end: () => void } {
-    const mine = calls.get(machine) ?? new Set();
-    if (mine.size >= limits.modelConcurrencyMax) {
-      throw new Refusal("BUSY");
+  async function forward(open: OpenCall, call: ModelCall, reply: FastifyReply): Promise<FastifyReply> {
+    const { machine } = open;
+    const seconds = pauses.left(machine);
+    if (seconds > 0) {
+      throw new Refusal("MODEL_PAUSED", { retryAfterSeconds: seconds });
     }
-    const abort = new AbortController();
-    calls.set(machine, mine.add(abort));
-    return {
-      abort,
-      end() {
-        mine.delete(abort);
-        if (mine.size === 0 && calls.get(machine) === mine) {
-          calls.delete(machine);
-        }
-      },
-    };
+    const ms = aliveUntil(call.attempt) - clock.now();
+    if (ms <= 0 || open.signal.aborted) {
+      throw new Refusal("ENDED");
+    }
+    open.endAfter(ms);
+    const { charge, body } = await admit(call);
+    try {
+      await records.applyToRun(call.run.id, { type: "model_called", machine });
+      const answer = await ask(open, call, body);
+      return await pass(open, charge, answer, reply);
+    } catch (error) {
+      await charge.settle(mayHaveCost(error) ? "all" : "request");
+      throw open.signal.aborted ? new Refusal("ENDED") : refusalOf(error, machine);
+    }
+  }
+
+  /** Rebuilds the request and pays for the most it may take. */
+  async function admit({ run, attempt, body }: ModelCall): Promise<{ charge: Charge; body: string }> {
+    const { model } = run.request.task;
+    const text = decode(body);
+    if (text === null) {
+      throw modelCallRefused("BODY_NOT_TEXT", "body");
+    }
+    const rebuilt = rebuildModelRequest(text, {
+      model,
+      cacheKey: cacheKeyOf(run),
+      outputTokensMax: limits.modelOutputTokensMax,
+      inputCharsMax: limits.modelRequestBytesMax,
+    });
+    if (!rebuilt.ok) {
+      throw modelCallRefused(rebuilt.code, rebuilt.at);
+    }
+    const price = priceOf(model, deps.prices);
+    const { origin } = run.request;
+    const place =
+      origin.kind === "pull_request"
+        ? { repository: origin.repository.id, installation: origin.installation }
+        : { repository: null, installation: null };
+    const payer = { run: run.id, epoch: attempt.epoch, ...place };
+    const reserved = await spend.reserve(payer, reservationFor(rebuilt, price), deps.budgets);
+    if (!reserved.ok) {
+      throw budgetSpent(reserved);
+    }
+    return { charge: createCharge({ reservation: reserved.reservation, price, spend, log }), body: rebuilt.body };
+  }
+
+  /** The head of the model's answer. A credential that was renewed meanwhile is tried once more. */
+  async function ask(open: OpenCall, { run, attempt, isLite }: ModelCall, body: string): Promise<IncomingMessage> {
+    async function lend(): Promise<Loan> {
+      const seconds = Math.ceil((aliveUntil(attempt) - clock.now()) / 1000);
+      const loan = await credentials.lend({ run: run.id, epoch: attempt.epoch, seconds });
+      open.signal.addEventListener("abort", () => loan?.done());
+      if (loan === null || open.signal.aborted) {
+        loan?.done();
+        throw new Refusal("ENDED");
+      }
+      return loan;
+    }
+    const { signal } = open;
+    const first = await lend();
+    const answer = await upstream.send({ body, isLite, credential: first.headers(), signal });
+    if (answer.statusCode !== 401) {
+      return answer;
+    }
+    const second = await lend();
+    if (JSON.stringify(second.headers()) === JSON.stringify(first.headers())) {
+      return answer;
+    }
+    answer.destroy();
+    return await upstream.send({ body, isLite, credential: second.headers(), signal });
+  }
+
+  async function pass(
+    { machine, signal }: OpenCall,
+    charge: Charge,
+    answer: IncomingMessage,
+    reply: FastifyReply,
+  ): Promise<FastifyReply> {
+    const status = answer.statusCode ?? 0;
+    if (status >= 400 && status <= 599) {
+      const { body, said } = await readUpstreamError(status, answer);
+      await charge.settle("request");
+      log.warn({ machine, status, code: body.error.code, said }, "the model refused a call");
+      const retryAfter = answer.headers["retry-after"];
+      const seconds = pauses.note(machine, { status, retryAfter, code: body.error.code });
+      if (seconds !== null) {
+        void reply.header("retry-after", String(seconds));
+      }
+      return reply.code(status).send(body);
+    }
+    if (!isStream(answer)) {
+      answer.destroy();
+      throw new Refusal("MODEL_ANSWER_INVALID");
+    }
+    signal.throwIfAborted();
+    const stream = meteredStream(answer, { onUsage: charge.settle });
+    stream.once("error", (error) => {
+      if (!signal.aborted) {
+        log.warn({ machine, err: error.message }, "a model answer was cut");
+      }
+    });
+    // Whatever ended it: what was not counted by now is charged as it was reserved.
+    stream.once("close", () => void charge.settle("all"));
+    return reply.code(200).header("content-type", "text/event-stream").send(stream);
+  }
+
+  function refusalOf(error: unknown, machine: MachineId): unknown {
+    if (error instanceof UpstreamFault) {
+      log.warn({ machine, err: error.message }, "the model cannot be reached");
+      return new Refusal("MODEL_UNREACHABLE");
+    }
+    return isAppError(error, "CREDENTIAL_REFUSED") ? new Refusal("CREDENTIAL_REFUSED") : error;
+  }
+
+  async function countRefusal(run: Run, { code, message }: Refusal): Promise<void> {
+    log.warn({ run: run.id, code, why: message }, "a model call was refused");
+    await spend.countRefusal(run.id, code).catch((err: unknown) => {
+      log.warn({ run: run.id, err }, "a refused model call could not be counted");
+    });
   }
 
   return {
-    async forward(machine, { body, isLite }, reply) {
-      const { abort, end } = begin(machine);
-      reply.raw.once("close", () => {
-        abort.abort();
-        end();
-      });
-      const answer = await fetch(`${upstream.url}/responses`, {
-        method: "POST",
-        redirect: "error",
-        headers: {
-          accept: "text/event-stream",
-          authorization: `Bearer ${upstream.credential()}`,
-          "content-type": "application/json",
-          "user-agent": "mayfly",
-          ...(isLite ? { [MODEL_SHAPE_HEADER]: "true" } : {}),
-        },
-        body: body as Uint8Array<ArrayBuffer>,
-        signal: abort.signal,
-      }).catch((err: unknown) => {
-        log.warn({ machine, err: String(err) }, "the model cannot be reached");
-        end();
-        throw new Refusal("MODEL_UNREACHABLE");
-      });
-      reply.code(answer.status);
-      if (CREDENTIAL_STATUSES.includes(answer.status)) {
-        abort.abort();
-        log.error({ machine, status: answer.status }, "the model refuses the credential");
-        return reply.send(CREDENTIAL_REFUSED);
-      }
-      for (const name of ANSWER_HEADERS) {
-        const value = answer.headers.get(name);
-        if (value !== null) {
-          reply.header(name, value);
+    open: calls.open,
+    async forward(open, call, reply) {
+      try {
+        return await forward(open, call, reply);
+      } catch (error) {
+        if (error instanceof Refusal && isOurs(error)) {
+          open.noteRefused();
+          await countRefusal(call.run, error);
         }
+        throw error;
       }
-      if (answer.body === null) {
-        return reply.send();
-      }
-      const stream = Readable.fromWeb(answer.body);
-      return reply.send(bounded(stream, abort, () => log.warn({ machine }, "a model answer was cut")));
     },
     cut(machine) {
-      for (const abort of calls.get(machine) ?? []) {
-        abort.abort();
-      }
+      calls.cut(machine);
+      pauses.forget(machine);
     },
   };
 }
 
-/** The stream, ended after too many bytes or too long a silence. Backpressure reaches the model. */
-function bounded(stream: Readable, abort: AbortController, onCut: () => void): Readable {
-  let bytes = 0;
-  const cut = () => {
-    onCut();
-    abort.abort();
-  };
-  let silence = setTimeout(cut, limits.modelIdleMs);
-  const meter = new Transform({
-    transform(chunk: Buffer, _encoding, done) {
-      bytes += chunk.length;
-      clearTimeout(silence);
-      silence = setTimeout(cut, limits.modelIdleMs);
-      if (bytes > limits.modelResponseBytesMax) {
-        cut();
-      }
-      done(null, chunk);
-    },
-  });
-  meter.once("close", () => clearTimeout(silence));
-  stream.once("error", (error) => meter.destroy(error));
-  return stream.pipe(meter);
+/** Null if the bytes are not UTF-8. A byte order mark stays, and is no JSON. */
+function decode(body: Uint8Array): string | null {
+  try {
+    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(body);
+  } catch {
+    return null;
+  }
+}
+
+/** The same for every attempt of the run, so that a second one finds the first one's cache; it tells nothing of the run. */
+function cacheKeyOf(run: Run): string {
+  return createHash("sha256").update(`mayfly cache key\n${run.id}`).digest("hex");
+}
+
+/** What we refuse, in contrast to what ended or what the model failed at. */
+function isOurs({ code, status }: Refusal): boolean {
+  return status === 400 || code === "MODEL_PAUSED";
+}
+
+/** Unless it is known that the model never heard the question, it may have computed an answer. */
+function mayHaveCost(error: unknown): boolean {
+  if (error instanceof UpstreamFault) {
+    return error.wasAsked;
+  }
+  return error instanceof Refusal ? error.code === "MODEL_ANSWER_INVALID" : !isAppError(error);
+}
+
+/** What passes as an answer: a stream of events as they are, in no encoding that would hide them from the meter. */
+function isStream({ statusCode, headers }: IncomingMessage): boolean {
+  const type = headers["content-type"]?.split(";")[0]?.trim().toLowerCase();
+  return (
+    statusCode === 200 && type === "text/event-stream" && (headers["content-encoding"] ?? "identity") === "identity"
+  );
 }

@@ -1,34 +1,58 @@
 import { limits, MODEL_SHAPE_HEADER, type MachineId } from "@mayfly/core";
-import type { FastifyInstance } from "fastify";
-import type { Records } from "../runs/records.ts";
+import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import type { Authorise } from "./authorise.ts";
 import type { ModelGateway } from "./model-gateway.ts";
+import type { OpenCall } from "./model-gateway-calls.ts";
 import { Refusal } from "./refusal.ts";
 
 /**
- * The one model call a machine may make. Its body passes as bytes, so that nothing is parsed here that the model would
- * read differently; every header, the host and the path are ours.
+ * The one model call a machine may make. Its body comes as bytes and is made anew by the gateway; every header, the host
+ * and the path are ours, both ways.
  */
 export function registerModelRoutes(
   app: FastifyInstance,
   machine: MachineId,
-  deps: { authorise: Authorise; records: Records; gateway: ModelGateway },
+  deps: { authorise: Pick<Authorise, "key">; gateway: ModelGateway },
 ): void {
-  const { authorise, records, gateway } = deps;
+  const { authorise, gateway } = deps;
+  const opened = new WeakMap<FastifyRequest, OpenCall>();
+
+  /** Before the body is read: it is large, and room for it is given only to as many as may call at once. */
+  async function admit(request: FastifyRequest, reply: FastifyReply): Promise<void> {
+    opened.set(request, gateway.open(machine, reply));
+    await authorise.key(machine, request.headers.authorization);
+  }
+
+  async function answer(request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
+    const open = opened.get(request);
+    // Again, since a body can take its time to come.
+    const { run, attempt } = await authorise.key(machine, request.headers.authorization);
+    if (open === undefined || request.raw.url !== "/v1/responses" || !Buffer.isBuffer(request.body)) {
+      throw new Refusal("NOT_SERVED");
+    }
+    const isLite = request.headers[MODEL_SHAPE_HEADER] === "true";
+    return gateway.forward(open, { run, attempt, body: request.body, isLite }, reply);
+  }
+
   void app.register(async (scope) => {
     scope.removeAllContentTypeParsers();
     scope.addContentTypeParser("application/json", { parseAs: "buffer" }, (_request, body, done) => done(null, body));
-    scope.post("/v1/responses", { bodyLimit: limits.modelRequestBytesMax }, async (request, reply) => {
-      const { run } = await authorise.key(machine, request.headers.authorization);
-      if (request.raw.url !== "/v1/responses" || !Buffer.isBuffer(request.body)) {
-        throw new Refusal("NOT_SERVED");
-      }
-      if (run.modelCalls >= limits.modelRequestsPerAttemptMax) {
-        throw new Refusal("BUDGET_SPENT");
-      }
-      await records.applyToRun(run.id, { type: "model_called", machine });
-      const isLite = request.headers[MODEL_SHAPE_HEADER] === "true";
-      return gateway.forward(machine, { body: request.body, isLite }, reply);
+    scope.post("/v1/responses", {
+      bodyLimit: limits.modelRequestBytesMax,
+      onRequest: (request, reply) => withPause(reply, () => admit(request, reply)),
+      handler: (request, reply) => withPause(reply, () => answer(request, reply)),
     });
   });
+}
+
+/** Says in a refusal's answer when another try may be worth it. */
+async function withPause<T>(reply: FastifyReply, act: () => Promise<T>): Promise<T> {
+  try {
+    return await act();
+  } catch (error) {
+    if (error instanceof Refusal && error.retryAfterSeconds !== null) {
+      void reply.header("retry-after", String(error.retryAfterSeconds));
+    }
+    throw error;
+  }
 }

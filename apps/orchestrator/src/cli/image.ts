@@ -1,6 +1,6 @@
 import { AppError, type Config } from "@mayfly/core";
 import { type Image, lockImage, lockPath, verifyImage } from "@mayfly/image";
-import { prepareImage } from "./machine-host.ts";
+import { prepareImage } from "../process/machine-host.ts";
 import { createProgress } from "./progress.ts";
 import { loadSettings } from "./settings.ts";
 import type { Terminal } from "./terminal.ts";

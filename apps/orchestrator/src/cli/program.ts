@@ -1,5 +1,7 @@
 import { Command } from "commander";
+import { runProcess } from "../process/processes.ts";
 import { imageBuild, imageLock, imageVerify } from "./image.ts";
+import { receiptShow, receiptVerify } from "./receipt-commands.ts";
 import { runCancel, runList, runView } from "./run-commands.ts";
 import { runLocal } from "./run-local.ts";
 import { serve } from "./serve.ts";
@@ -43,7 +45,11 @@ export async function createProgram(terminal: Terminal, argv: readonly string[])
     .option("--model <name>", "the model; else MAYFLY_MODEL or the default")
     .option("--effort <level>", "the model's reasoning effort")
     .option("--sandbox <mode>", "read-only, workspace-write or danger-full-access", "workspace-write")
-    .option("--safety-strategy <name>", "unprivileged-user, drop-sudo or read-only", "unprivileged-user")
+    .option(
+      "--safety-strategy <name>",
+      "unprivileged-user, drop-sudo, read-only, or unsafe where settings allow it",
+      "unprivileged-user",
+    )
     .option("--timeout <time>", "how long Codex may take, such as 90s or 30m", "30m")
     .option("--json", "print one JSON document instead")
     .addHelpText(
@@ -63,6 +69,23 @@ export async function createProgram(terminal: Terminal, argv: readonly string[])
     .option("--json", "print JSON")
     .action((id: string, flags: StateFlags & { json?: boolean }) => doing(runCancel(terminal, id, flags)));
 
+  const receipt = program.command("receipt").description("receipts: the signed record of each run");
+  withState(receipt.command("show").description("a run's receipt as it is stored"))
+    .argument("<run>", "its id")
+    .addHelpText("after", "\nNeeds no running service. To keep one: mayfly receipt show RUN > receipt.json")
+    .action((id: string, flags: StateFlags) => doing(receiptShow(terminal, id, flags)));
+  withState(receipt.command("verify").description("whether the service signed this receipt as it is"))
+    .argument("<receipt>", "a file, or the id of a run")
+    .option("--keys <folder>", "the service's public keys; else receipt-keys in the state folder")
+    .option("--json", "print JSON")
+    .addHelpText(
+      "after",
+      "\nNeeds neither the service nor the network. Ends with 0 only for a good receipt, with 1 for any other.",
+    )
+    .action((name: string, flags: StateFlags & { keys?: string; json?: boolean }) =>
+      doing(receiptVerify(terminal, name, flags)),
+    );
+
   const image = program.command("image").description("the machine image");
   image
     .command("build")
@@ -80,6 +103,12 @@ export async function createProgram(terminal: Terminal, argv: readonly string[])
     .description("write the archive's current package versions to the lock file")
     .option("--json", "print JSON")
     .action((flags: { json?: boolean }) => doing(imageLock(terminal, flags)));
+
+  // Not for people: how the supervisor starts the parts of a service.
+  program
+    .command("process", { hidden: true })
+    .argument("<name>")
+    .action((name: Parameters<typeof runProcess>[1]) => doing(runProcess(terminal, name)));
 
   await program.parseAsync(argv, { from: "user" });
   return code;

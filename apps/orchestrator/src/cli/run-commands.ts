@@ -1,4 +1,12 @@
-import { renderDuration, renderSteps, toTerminal } from "@mayfly/core";
+import {
+  asRootText,
+  ranAsRoot,
+  type Receipt,
+  renderDuration,
+  renderSpend,
+  renderSteps,
+  toTerminal,
+} from "@mayfly/core";
 import type { RunSummary, RunView } from "../web/control-api.ts";
 import { askService } from "./control-client.ts";
 import { loadSettings } from "./settings.ts";
@@ -41,10 +49,17 @@ export async function runView(terminal: Terminal, id: string, flags: Flags): Pro
   const { run, events, receipt } = view;
   const ending = "ending" in run ? `${run.ending.outcome}: ${run.ending.code} ${run.ending.detail}` : run.phase;
   terminal.stdout(`${run.id}  ${toTerminal(`${run.request.task.name}  ${ending}`)}\n`);
+  if (ranAsRoot(run)) {
+    terminal.stdout(`  ${asRootText}\n`);
+  }
   for (const { name, offsetMs } of renderSteps(run)) {
     terminal.stdout(`  ${renderDuration(offsetMs).padStart(8)}  ${name}\n`);
   }
   terminal.stdout(`  ${events.length} events of Codex; --json shows them\n`);
+  const spend = (receipt as Receipt | null)?.spend ?? null;
+  for (const line of spend === null ? [] : renderSpend(spend, toTerminal)) {
+    terminal.stdout(`  ${line}\n`);
+  }
   if (receipt !== null) {
     terminal.stdout(`${toTerminal(JSON.stringify(receipt, null, 2))}\n`);
   }

@@ -1,4 +1,4 @@
-import { renderDuration, toTerminal, type Receipt, type Run } from "@mayfly/core";
+import { asRootText, ranAsRoot, renderDuration, renderSpend, toTerminal, type Receipt, type Run } from "@mayfly/core";
 import type { Service } from "../app.ts";
 import type { Terminal } from "./terminal.ts";
 
@@ -72,5 +72,7 @@ function proofOf(run: Run & { phase: "done" }, receipt: Receipt | null): string 
     ...evidence.map(({ what, absent }) => `  ${absent ? "absent" : "STILL THERE"}: ${what}`),
   ]);
   const took = renderDuration(run.endedAt - run.createdAt);
-  return [`${run.id}: ${run.ending.outcome} in ${took}`, ...lines].join("\n");
+  const rights = ranAsRoot(run) ? [asRootText] : [];
+  const spend = receipt?.spend ? renderSpend(receipt.spend, toTerminal) : [];
+  return [`${run.id}: ${run.ending.outcome} in ${took}`, ...rights, ...spend, ...lines].join("\n");
 }

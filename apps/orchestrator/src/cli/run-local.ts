@@ -1,8 +1,7 @@
 import { createHash } from "node:crypto";
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { chownSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
-import { setTimeout as wait } from "node:timers/promises";
 import {
   AppError,
   composeLocalPrompt,
@@ -10,7 +9,6 @@ import {
   type Digest,
   limits,
   readTaskOption,
-  renderSteps,
   requestRun,
   resolveTask,
   type Run,
@@ -18,20 +16,18 @@ import {
   type SourceLayout,
   type TaskOptions,
   type TaskSpec,
+  unsafeLeave,
 } from "@mayfly/core";
-import { buildService, type Service } from "../app.ts";
-import { createAbsentGitHub } from "../github/absent.ts";
+import { type Account, readAccounts } from "../host/account.ts";
 import { systemClock } from "../host/clock.ts";
-import { dropRoot } from "../host/drop-root.ts";
 import { randomIds } from "../host/ids.ts";
-import { preloadLateModules } from "../host/preload.ts";
-import { createLog } from "../host/log.ts";
+import { prepareImage } from "../process/machine-host.ts";
+import { brokerPart, prepareFolders } from "../process/parts.ts";
+import { type LocalSettings, serviceConfigOf } from "../process/settings.ts";
+import { supervise } from "../process/supervise.ts";
 import { createSources } from "../source/sources.ts";
-import { startEmbeddedRedis } from "../store/embedded-redis.ts";
-import { prepareImage, prepareMachines } from "./machine-host.ts";
-import { createProgress, type Progress } from "./progress.ts";
-import { printLocalRun } from "./run-local-report.ts";
-import { loadSettings, requireModel } from "./settings.ts";
+import { createProgress } from "./progress.ts";
+import { loadSettings } from "./settings.ts";
 import type { Terminal } from "./terminal.ts";
 
 interface Flags {
@@ -44,10 +40,6 @@ interface Flags {
   readonly json?: boolean;
 }
 
-const POLL_MS = 100;
-/** A machine that cannot be launched twice cannot be launched. */
-const LAUNCH_FAILURES_MAX = 2;
-
 /**
  * `mayfly run local`: the service's own way, without GitHub: its state lives in a folder of its own that is gone
  * afterwards. Exit code 0 only if Codex has answered and the machine is proved gone.
@@ -55,9 +47,10 @@ const LAUNCH_FAILURES_MAX = 2;
 export async function runLocal(terminal: Terminal, path: string, flags: Flags): Promise<number> {
   const config = loadSettings(terminal, {});
   const task = taskOf(flags, config);
-  const model = requireModel(config);
+  const broker = brokerPart(config);
   const progress = createProgress(terminal);
   const image = await prepareImage(config, progress);
+  const accounts = terminal.isRoot ? readAccounts() : null;
   const stateDir = mkdtempSync(join(tmpdir(), "mayfly-"));
   try {
     const id = randomIds.run(systemClock.now());
@@ -65,107 +58,30 @@ export async function runLocal(terminal: Terminal, path: string, flags: Flags): 
     const asked = { id, path: resolve(path), user: terminal.env["USER"] ?? "", task, prompt: flags.prompt };
     const layout = await packFolder(stateDir, localRun(asked, ""));
     progress.say(`source: ${layout.head.slice(0, 12)}, ${Math.ceil(layout.pack_bytes / 1024)} KiB`);
-    const run = localRun(asked, promptOf(asked, layout));
-    await preloadLateModules();
-    dropRoot(everythingIn(stateDir));
-    return await serveOne({ terminal, config, stateDir, image, model, run, progress, json: flags.json === true });
+    if (accounts !== null) {
+      giveAway(stateDir, accounts.service);
+    }
+    prepareFolders(stateDir, accounts);
+    const settings: LocalSettings = {
+      config: { ...serviceConfigOf(config), stateDir },
+      image,
+      run: localRun(asked, promptOf(asked, layout)),
+      json: flags.json === true,
+      logLevel: terminal.env["MAYFLY_LOG_LEVEL"] === undefined ? null : config.logLevel,
+    };
+    return await supervise({
+      terminal,
+      main: { name: "local", account: accounts?.service ?? null, settings },
+      others: [
+        {
+          ...broker,
+          settings: { ...broker.settings, stateDir, redisUrl: null, logLevel: settings.logLevel ?? "warn" },
+          account: accounts?.broker ?? null,
+        },
+      ],
+    });
   } finally {
     rmSync(stateDir, { recursive: true, force: true });
-  }
-}
-
-async function serveOne(options: {
-  terminal: Terminal;
-  config: Config;
-  stateDir: string;
-  image: Awaited<ReturnType<typeof prepareImage>>;
-  model: string;
-  run: Run;
-  progress: Progress;
-  json: boolean;
-}): Promise<number> {
-  const { terminal, config, stateDir, image, model, run, progress } = options;
-  // A person watches: the steps are told as they come, and the log only when it was asked for or something is wrong.
-  const { log, hide } = createLog({ level: terminal.env["MAYFLY_LOG_LEVEL"] === undefined ? "warn" : config.logLevel });
-  hide(model);
-  const redis = await startEmbeddedRedis(`${stateDir}/redis`);
-  try {
-    const host = await prepareMachines(config, { stateDir, image, log });
-    const service = await buildService({
-      stateDir,
-      redis: redis.address,
-      clock: systemClock,
-      ids: randomIds,
-      log,
-      provider: host.provider,
-      channelFolder: (id) => host.provider.channelFolder(id),
-      confine: host.confine,
-      removeConfined: host.removeConfined,
-      model: { url: config.model.url, credential: () => model },
-      modelDefault: config.model.default,
-      github: createAbsentGitHub(),
-      githubHost: "github.com",
-      gitUrl: () => "",
-      webhookSecrets: [],
-      secrets: () => [model],
-      policy: config.policy,
-      machinesMax: 1,
-      warm: 0,
-      launchFailuresMax: LAUNCH_FAILURES_MAX,
-    });
-    try {
-      await service.submit(run);
-      await service.start();
-      const ended = await follow(service, run.id, terminal, progress);
-      return await printLocalRun({
-        terminal,
-        service,
-        run: ended,
-        model: { name: ended.request.task.model, url: config.model.url },
-        json: options.json,
-      });
-    } finally {
-      await service.close();
-    }
-  } finally {
-    await redis.stop();
-  }
-}
-
-/** Waits for the run's end, telling each step; a person's Ctrl-C cancels it, and its machine is destroyed all the same. */
-async function follow(
-  service: Service,
-  id: RunId,
-  terminal: Terminal,
-  progress: Progress,
-): Promise<Run & { phase: "done" }> {
-  let stopping = false;
-  terminal.onStop(() => (stopping = true));
-  let waiting = "";
-  let told = 0;
-  for (;;) {
-    const run = (await service.store.loadRun(id))?.value;
-    if (run === undefined) {
-      throw new AppError("NOT_FOUND", `run ${id} is gone`);
-    }
-    if (stopping) {
-      stopping = false;
-      progress.say("stopping: the machine is destroyed first");
-      await service.cancel(id);
-    }
-    if (run.phase === "queued" && run.waitingFor !== waiting) {
-      waiting = run.waitingFor;
-      progress.say(`waiting for ${waiting}`);
-    }
-    const happened = renderSteps(run);
-    for (const { name } of happened.slice(told)) {
-      progress.say(name);
-    }
-    told = Math.max(told, happened.length);
-    if (run.phase === "done" && run.archived) {
-      return run;
-    }
-    await wait(POLL_MS);
   }
 }
 
@@ -250,16 +166,19 @@ function taskOf(flags: Flags, config: Config): TaskSpec {
   });
   if (!config.policy.safetyStrategies.includes(task.safetyStrategy)) {
     const allowed = config.policy.safetyStrategies.join(", ");
+    const fix = task.safetyStrategy === "unsafe" ? `; ${unsafeLeave}` : "";
     throw new AppError(
       "INPUT_INVALID",
-      `--safety-strategy: ${task.safetyStrategy} is not allowed here; allowed: ${allowed}`,
+      `--safety-strategy: ${task.safetyStrategy} is not allowed here; allowed: ${allowed}${fix}`,
     );
   }
   return task;
 }
 
 /** The folder and all in it, which root has made so far. */
-function everythingIn(folder: string): string[] {
+function giveAway(folder: string, { uid, gid }: Account): void {
   const inside = readdirSync(folder, { recursive: true, withFileTypes: true });
-  return [folder, ...inside.map(({ parentPath, name }) => join(parentPath, name))];
+  for (const path of [folder, ...inside.map(({ parentPath, name }) => join(parentPath, name))]) {
+    chownSync(path, uid, gid);
+  }
 }

@@ -20,14 +20,6 @@ export function loadSettings(
   return parsed.config;
 }
 
-/** The model credential, or a fault that says how to set it. */
-export function requireModel(config: Config): string {
-  if (config.model.key === null) {
-    throw new AppError("MODEL_KEY_MISSING", "no model key is set");
-  }
-  return config.model.key.reveal();
-}
-
 function readSettingsFile(name: string): string {
   try {
     return readFileSync(name, "utf8");

@@ -8,4 +8,9 @@ export interface Terminal {
   readonly isInteractive: boolean;
   /** Calls back once when the person or the system asks to stop. */
   readonly onStop: (stop: () => void) => void;
+  /** This very program, which knows `process NAME`. */
+  readonly program: string;
+  readonly stdin: () => AsyncIterable<Buffer>;
+  /** A word to the process that started this one, if it listens. */
+  readonly tellParent: (message: string) => void;
 }

@@ -1,17 +1,18 @@
-import { AppError, isAppError, type Repository } from "@mayfly/core";
-import { createAppAuth } from "@octokit/auth-app";
+import { type AppError, isAppError, type Repository } from "@mayfly/core";
 import { Octokit } from "@octokit/core";
 import { retry } from "@octokit/plugin-retry";
 import { throttling } from "@octokit/plugin-throttling";
 import type { Logger } from "pino";
-import { type Purpose, purposes } from "./purposes.ts";
+import type { AppAnswers, AppRequests, AppRoute } from "../signer/app-requests.ts";
+import { namingFaults, statusOf } from "../signer/github-faults.ts";
+import { octokitOptions } from "../signer/octokit-options.ts";
+import type { Purpose } from "../signer/purposes.ts";
+import type { Signer } from "../signer/signer.ts";
 
-/** One request to GitHub, all its retries aside. */
-const REQUEST_MS = 20_000;
+export { statusOf } from "../signer/github-faults.ts";
+
 /** How often a request that GitHub limits is sent again; then the step is taken again later. */
 const LIMITED_TRIES_MAX = 2;
-/** Statuses that the same request would meet again; 429 among them, for a limit says itself how long to wait. */
-const NOT_RETRIED = [400, 401, 403, 404, 410, 422, 429, 451];
 
 /**
  * For requests that make something: not sent again by the client, since one without an answer may have had its effect.
@@ -27,12 +28,17 @@ export interface Place {
 
 export type GitHubClient = Pick<Octokit, "request">;
 
-/** GitHub as the App sees it. Everything throws GITHUB_UNAVAILABLE or GITHUB_REFUSED. */
+/** What may be asked with the App's own right: the signer's closed list. */
+interface AppClient {
+  request<Route extends AppRoute>(route: Route, parameters: AppRequests[Route]): Promise<AppAnswers[Route]>;
+}
+
+/** GitHub as the App sees it. Everything throws GITHUB_UNAVAILABLE or GITHUB_REFUSED, and what `Signer` throws. */
 export interface GitHubApp {
-  /** A client with the App's own right (JWT): deliveries, installations. */
-  asApp<T>(use: (client: GitHubClient) => Promise<T>): Promise<T>;
+  /** A client with the App's own right. */
+  asApp<T>(use: (client: AppClient) => Promise<T>): Promise<T>;
   /**
-   * Mints a token for one purpose and one repository, lends a client with it, and revokes it whatever happens.
+   * Has a token minted for one purpose and one repository, lends a client with it, and has it revoked whatever happens.
    */
   withClient<T>(purpose: Purpose, place: Place, use: (client: GitHubClient) => Promise<T>): Promise<T>;
   /** The same for a program that needs the token itself: git. */
@@ -41,47 +47,21 @@ export interface GitHubApp {
   identity(): Promise<{ id: number; slug: string }>;
 }
 
-export function createGitHubApp(deps: {
-  url: string;
-  appId: string;
-  privateKey: () => string;
-  log: Logger;
-}): GitHubApp {
-  const { url, appId, log } = deps;
-  const common = {
-    baseUrl: url,
-    userAgent: "mayfly",
-    retry: { doNotRetry: NOT_RETRIED },
-    log: {
-      debug: () => undefined,
-      info: () => undefined,
-      warn: (text: string) => log.debug({ text }, "octokit"),
-      error: (text: string) => log.debug({ text }, "octokit"),
-    },
-    request: {
-      fetch: (input: string | URL, init?: RequestInit) =>
-        fetch(input, { ...init, redirect: "error", signal: AbortSignal.timeout(REQUEST_MS) }),
-    },
-  };
-  // Tokens come and go beside the limits for content: one second between writes is GitHub's advice for those alone.
-  const TokenClient = Octokit.plugin(retry).defaults(common);
-  const ContentClient = Octokit.plugin(retry, throttling).defaults(common);
-  const app = new TokenClient({ authStrategy: createAppAuth, auth: { appId, privateKey: deps.privateKey() } });
+/** The App's private key is the signer's: here are only tokens of minutes, one repository each. */
+export function createGitHubApp(deps: { url: string; signer: Signer; log: Logger }): GitHubApp {
+  const { signer, log } = deps;
+  const ContentClient = Octokit.plugin(retry, throttling).defaults(octokitOptions(deps));
+  const appClient: AppClient = { request: (route, parameters) => signer.asApp(route, parameters) };
   let identity: Promise<{ id: number; slug: string }> | null = null;
 
   async function withToken<T>(purpose: Purpose, place: Place, use: (token: string) => Promise<T>): Promise<T> {
-    const { data } = await naming(() =>
-      app.request("POST /app/installations/{installation_id}/access_tokens", {
-        installation_id: place.installation,
-        repository_ids: [place.repository.id],
-        permissions: purposes[purpose],
-      }),
-    );
+    const { installation, repository } = place;
+    const { token } = await signer.mint({ purpose, installation, repository: repository.id });
     try {
-      return await naming(() => use(data.token));
+      return await namingFaults(() => use(token));
     } finally {
-      await new TokenClient({ auth: data.token }).request("DELETE /installation/token").catch((err: unknown) => {
-        log.warn({ purpose, err: String(err) }, "a token could not be revoked; it expires within the hour");
+      await signer.revoke(token).catch((err: unknown) => {
+        log.warn({ purpose, err }, "a token could not be given back; the signer revokes it by itself");
       });
     }
   }
@@ -94,50 +74,18 @@ export function createGitHubApp(deps: {
   }
 
   return {
-    asApp: (use) => naming(() => use(app)),
+    asApp: (use) => use(appClient),
     withToken,
     withClient: (purpose, place, use) => withToken(purpose, place, (token) => use(contentClient(token, place))),
     identity() {
-      identity ??= naming(() => app.request("GET /app")).then(({ data }) => ({
-        id: data?.id ?? 0,
-        slug: data?.slug ?? "",
-      }));
+      identity ??= signer.asApp("GET /app", {}).then(({ data }) => data);
       identity.catch(() => (identity = null));
       return identity;
     },
   };
 }
 
-/** The HTTP status GitHub answered with, or null if the fault was another. */
-export function statusOf(error: unknown): number | null {
-  return typeof error === "object" && error !== null && "status" in error && typeof error.status === "number"
-    ? error.status
-    : null;
-}
-
 /** True when GitHub will not change its mind about this one. A key that it does not take is for the operator to mend. */
 export function isFinal(error: unknown): error is AppError {
   return isAppError(error, "GITHUB_REFUSED") && statusOf(error.cause) !== 401;
-}
-
-/** Turns what octokit throws into our own faults. 403 with Retry-After is a limit and passes; other 4xx do not. */
-async function naming<T>(ask: () => Promise<T>): Promise<T> {
-  try {
-    return await ask();
-  } catch (error) {
-    if (isAppError(error)) {
-      throw error;
-    }
-    const status = statusOf(error);
-    const said = error instanceof Error ? error.message : String(error);
-    if (status === null || status >= 500 || status === 429 || isLimited(error)) {
-      throw new AppError("GITHUB_UNAVAILABLE", `GitHub did not answer as it should: ${said}`, { cause: error });
-    }
-    throw new AppError("GITHUB_REFUSED", `GitHub refused with ${status}: ${said}`, { cause: error });
-  }
-}
-
-function isLimited(error: unknown): boolean {
-  const headers = (error as { response?: { headers?: Record<string, unknown> } }).response?.headers;
-  return headers?.["retry-after"] !== undefined || headers?.["x-ratelimit-remaining"] === "0";
 }

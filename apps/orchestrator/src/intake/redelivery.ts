@@ -49,7 +49,7 @@ export function createRedelivery(deps: {
               isDeliveryId(guid) &&
               !(await deliveries.isKnown(guid))
             ) {
-              found.set(guid, Number(id));
+              found.set(guid, id);
             }
           }
           const oldest = data.at(-1);

@@ -1,17 +1,22 @@
 import {
   type Clock,
+  countRemoved,
   type EndedRun,
-  findSecrets,
   isAppError,
   type Publication,
   type PullRequestOrigin,
   renderCheck,
+  type RenderedCheck,
   renderComment,
+  renderFallback,
   type ReportInput,
+  type RuleCounts,
   type Run,
   type RunEvent,
   type RunFacts,
+  type SecretHit,
   type Store,
+  withheldEnding,
 } from "@mayfly/core";
 import type { Logger } from "pino";
 import type { GitHubApp } from "../github/app.ts";
@@ -22,6 +27,7 @@ import type { StickyStore } from "../store/stickies.ts";
 import { ensureCheckRun } from "./check-run.ts";
 import { ensureComment } from "./comment.ts";
 import { ensureLabelRemoved } from "./label.ts";
+import { saidByMachine } from "./said-by-machine.ts";
 
 export interface PublisherDeps {
   readonly app: GitHubApp;
@@ -31,8 +37,8 @@ export interface PublisherDeps {
   readonly listLiveRuns: Store["listLiveRuns"];
   /** Where a person reads GitHub, for links: `github.com`. */
   readonly githubHost: string;
-  /** Values that must never appear anywhere: the model credential, the webhook secrets. */
-  readonly secrets: () => readonly string[];
+  /** Looks for credentials of ours, wherever they are held, and for anything that looks like one. */
+  readonly findSecrets: (texts: readonly string[]) => Promise<readonly SecretHit[]>;
   readonly clock: Clock;
   readonly log: Logger;
 }
@@ -83,9 +89,9 @@ export function createPublisher(deps: PublisherDeps): Publisher {
         return { type: "ending_changed", ending };
       }
       const facts = await deps.facts(run);
-      if (isWithheld(run, facts, deps.secrets())) {
-        const detail = "it contains what looks like a credential";
-        return { type: "ending_changed", ending: { outcome: "failed", code: "answer_withheld", detail } };
+      const hits = await secretsIn(deps, run, facts);
+      if (hits.length > 0) {
+        return { type: "ending_changed", ending: withheldEnding(hits) };
       }
       const publication = await put(deps, run, origin, facts);
       shown.delete(run.id);
@@ -122,7 +128,7 @@ async function isLabelTaken(deps: PublisherDeps, run: Run, own: PullRequestOrigi
   });
 }
 
-const NOTHING_YET: RunFacts = { result: null, machines: [] };
+const NOTHING_YET: RunFacts = { result: null, machines: [], spend: null };
 const NOWHERE: Publication = { kind: "none", url: null, commentId: null, checkRunId: null };
 
 async function put(
@@ -134,9 +140,7 @@ async function put(
   const { app, stickies } = deps;
   const { publish } = run.request.task;
   const { id: appId } = await app.identity();
-  const input = inputOf(deps, origin, facts);
-  const content = renderCheck(run, input);
-  const body = renderComment(run, input);
+  const { content, body, removed } = reportOf(deps, run, origin, facts);
   return app.withClient("publish", placeOf(origin), async (client) => {
     const check = publish.includes("check") ? await ensureCheckRun({ client, appId, run, origin, content }) : null;
     // The one comment of the task is the newer run's by now.
@@ -146,8 +150,30 @@ async function put(
         : null;
     const url = comment?.url ?? check?.url ?? null;
     const kind = comment === null ? "check" : "comment";
-    return { kind, url, commentId: comment?.id ?? null, checkRunId: check?.id ?? null };
+    return { kind, url, commentId: comment?.id ?? null, checkRunId: check?.id ?? null, removed };
   });
+}
+
+/** What goes out. A fault in the making of it costs the report: it must neither show what was to be shown nor keep a run from ending. */
+function reportOf(
+  deps: PublisherDeps,
+  run: EndedRun,
+  origin: PullRequestOrigin,
+  facts: RunFacts,
+): { content: RenderedCheck; body: string; removed: RuleCounts } {
+  try {
+    const input = inputOf(deps, origin, facts);
+    return { content: renderCheck(run, input), body: renderComment(run, input), removed: countRemoved(run, input) };
+  } catch (error) {
+    // Its message and its trace may quote what the machine said.
+    const kind = error instanceof Error ? error.name : typeof error;
+    deps.log.error(
+      { run: run.id, kind, code: "E_FAILURE" },
+      "a report could not be made, and a fixed text stands for it",
+    );
+    const { check, comment } = renderFallback(run);
+    return { content: check, body: comment, removed: { E_FAILURE: 1 } };
+  }
 }
 
 function inputOf(deps: PublisherDeps, origin: PullRequestOrigin, facts: RunFacts): ReportInput & { now: number } {
@@ -157,14 +183,11 @@ function inputOf(deps: PublisherDeps, origin: PullRequestOrigin, facts: RunFacts
   return { ...facts, answer, repository: origin.repository, githubHost, now: clock.now() };
 }
 
-/** What the agent wrote holds something that must not be shown: all of it stays away, since a part may be hidden better. */
-function isWithheld(run: EndedRun, facts: RunFacts, secrets: readonly string[]): boolean {
-  if (facts.result === null || run.ending.code === "answer_withheld") {
-    return false;
-  }
-  const { final_message: answer, structured, codex } = facts.result;
-  const texts = [answer, structured].flatMap((part) => (part?.state === "present" ? [part.text] : []));
-  return [...texts, codex.error ?? ""].some((text) => findSecrets(text, secrets).length > 0);
+/** What must not be shown, wherever the machine said it. One hit keeps all of it away, since a part may be hidden better. */
+async function secretsIn(deps: PublisherDeps, run: EndedRun, facts: RunFacts): Promise<readonly SecretHit[]> {
+  // What an ending of this code shows did not come from the machine.
+  const said = run.ending.code === "answer_withheld" ? [] : saidByMachine(run, facts);
+  return said.length === 0 ? [] : await deps.findSecrets(said);
 }
 
 /** Changes when there is something new to say. */

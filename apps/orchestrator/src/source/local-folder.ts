@@ -4,7 +4,7 @@ import { AppError, limits, type SourceLayout } from "@mayfly/core";
 import { commitFolder } from "./local-commits.ts";
 import { findPlace, isWithin } from "./local-place.ts";
 import { createScratch } from "./local-scratch.ts";
-import { writePack } from "./pack.ts";
+import { PACKS_MODE, writePack } from "./pack.ts";
 
 export interface FolderRequest {
   /** A folder of the person who asks. */
@@ -37,7 +37,7 @@ export interface FolderSnapshot {
 export async function snapshotFolder(request: FolderRequest): Promise<FolderSnapshot> {
   const { packFile, bytesMax = limits.sourceBytesMax, timeoutMs = limits.gitMs } = request;
   const folder = await resolveFolder(request.path);
-  await mkdir(dirname(packFile), { recursive: true, mode: 0o700 });
+  await mkdir(dirname(packFile), { recursive: true, mode: PACKS_MODE });
   const beside = await realpath(dirname(packFile));
   if (isWithin(folder, beside)) {
     throw new AppError("INPUT_INVALID", `the state folder lies within ${request.path}: name another one with --state`);

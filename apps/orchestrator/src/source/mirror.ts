@@ -1,5 +1,5 @@
 import { chmod, lstat, mkdir, rename, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { AppError } from "@mayfly/core";
 import type { Confine } from "../confine/confinement.ts";
 import { askGit, needGit, unavailable, type GitEnd, type PlanGit } from "./git-process.ts";
@@ -122,6 +122,8 @@ async function ensureMirror(deps: MirrorsDeps, mirror: Mirror): Promise<void> {
 
 /** As `git init` would, but for the configuration: that lies outside, where no git can write it. */
 async function createEmpty(deps: MirrorsDeps, { path, slot }: Mirror): Promise<void> {
+  // The folder beside it, of packs, is the broker's to read; mirrors are nobody's but ours and git's.
+  await mkdir(dirname(deps.folder), { recursive: true, mode: 0o710 });
   await mkdir(deps.folder, { recursive: true, mode: 0o700 });
   // Replaced whole: a git of another mirror may be reading it.
   const temporary = `${configOf(deps)}.${slot}.tmp`;

@@ -24,6 +24,9 @@ export interface Pack {
   readonly shallow: string[];
 }
 
+/** The folder of packs: read by the service's group, which the broker has. */
+export const PACKS_MODE = 0o750;
+
 /** The text of all commits of a pack: messages, signatures. 253 commits of ordinary size have 250 kB. */
 const COMMIT_BYTES_MAX = 64 * 1024 * 1024;
 
@@ -35,7 +38,7 @@ export async function writePack(request: PackRequest): Promise<Pack> {
   const commits = [...new Set(request.commits)];
   const shallow = await findShallow(request, commits);
   const temporary = `${request.file}.tmp`;
-  await mkdir(dirname(request.file), { recursive: true, mode: 0o700 });
+  await mkdir(dirname(request.file), { recursive: true, mode: PACKS_MODE });
   try {
     const { bytes, sha256 } = await spool(request, commits, temporary);
     await rename(temporary, request.file);
@@ -72,7 +75,7 @@ async function spool(
   const [listed, packed] = await Promise.allSettled([
     pipeline(list.stdout, pack.stdin),
     // On disk before it is called whole: a record that outlives a crash must not point at half a file.
-    pipeline(pack.stdout, measured, createWriteStream(file, { mode: 0o600, flush: true })),
+    pipeline(pack.stdout, measured, createWriteStream(file, { mode: 0o640, flush: true })),
   ]).finally(() => {
     list.kill();
     pack.kill();

@@ -16,7 +16,7 @@ import type { Confine } from "../confine/confinement.ts";
 import { createKeyedQueue } from "./keyed-queue.ts";
 import { snapshotFolder } from "./local-folder.ts";
 import { createMirrors, type Mirrors } from "./mirror.ts";
-import { writePack } from "./pack.ts";
+import { PACKS_MODE, writePack } from "./pack.ts";
 
 /** What GitHub says a pull request consists of. */
 interface PullRequestCommits {
@@ -55,7 +55,7 @@ export interface SourceKeeper extends Sources {
 export function createSources(deps: SourcesDeps): SourceKeeper {
   const bytesMax = Math.min(deps.bytesMax ?? limits.sourceBytesMax, limits.sourceBytesMax);
   const settings = { ...deps, bytesMax, timeoutMs: deps.timeoutMs ?? limits.gitMs };
-  const packs = join(deps.stateDir, "source", "packs");
+  const packs = packsOf(deps.stateDir);
   const mirrors = createMirrors({ ...settings, folder: join(deps.stateDir, "source", "mirrors") });
   const queue = createKeyedQueue<RunId>();
 
@@ -73,13 +73,7 @@ export function createSources(deps: SourcesDeps): SourceKeeper {
         return layout;
       });
     },
-    async openPack(run) {
-      const files = filesOf(packs, run);
-      if ((await readLayout(files)) === null) {
-        throw new AppError("NOT_FOUND", "no source is packed for this run");
-      }
-      return createReadStream(files.pack) as AsyncIterable<Uint8Array>;
-    },
+    openPack: createPackReader(deps.stateDir).openPack,
     async ensureDropped(run) {
       const files = filesOf(packs, run);
       await queue.run(run, async () => {
@@ -89,6 +83,23 @@ export function createSources(deps: SourcesDeps): SourceKeeper {
     },
     ensureRepositoryRemoved: (repositoryId) => mirrors.ensureRemoved(repositoryId),
   };
+}
+
+/** Reads packs that are there: all that the broker needs of them. */
+export function createPackReader(stateDir: string): Pick<Sources, "openPack"> {
+  return {
+    async openPack(run) {
+      const files = filesOf(packsOf(stateDir), run);
+      if ((await readLayout(files)) === null) {
+        throw new AppError("NOT_FOUND", "no source is packed for this run");
+      }
+      return createReadStream(files.pack) as AsyncIterable<Uint8Array>;
+    },
+  };
+}
+
+function packsOf(stateDir: string): string {
+  return join(stateDir, "source", "packs");
 }
 
 type Settings = SourcesDeps & { readonly bytesMax: number; readonly timeoutMs: number };
@@ -164,8 +175,9 @@ async function readLayout(files: Files): Promise<SourceLayout | null> {
 
 async function storeLayout(files: Files, layout: SourceLayout): Promise<void> {
   const temporary = `${files.layout}.tmp`;
-  await mkdir(join(files.layout, ".."), { recursive: true, mode: 0o700 });
-  const handle = await open(temporary, "w", 0o600);
+  // The broker hands packs out; it has the service's group.
+  await mkdir(join(files.layout, ".."), { recursive: true, mode: PACKS_MODE });
+  const handle = await open(temporary, "w", 0o640);
   try {
     await handle.writeFile(JSON.stringify(layout));
     await handle.sync();

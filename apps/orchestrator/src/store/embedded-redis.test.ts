@@ -56,14 +56,15 @@ async function startAndDie(): Promise<number> {
 const isRunning = (pid: number) => existsSync(`/proc/${pid}/exe`);
 
 describe("the embedded Redis", () => {
-  it("answers on a socket that is its user's alone, drops nothing and listens nowhere else", async () => {
+  it("answers on a socket of its user and the broker's group, in a folder closed to others, drops nothing and listens nowhere else", async () => {
     const embedded = await start();
     expect(embedded.adopted).toBe(false);
     const redis = await connect(embedded);
     await assertKeepsRecords(redis);
     expect(await redis.config("GET", "appendonly")).toEqual(["appendonly", "yes"]);
     expect(await redis.config("GET", "port")).toEqual(["port", "0"]);
-    expect((await stat(`${folder}/redis.sock`)).mode & 0o777).toBe(0o600);
+    expect((await stat(`${folder}/redis.sock`)).mode & 0o777).toBe(0o770);
+    expect((await stat(folder)).mode & 0o777).toBe(0o710);
     await embedded.stop();
   });
 

@@ -1,5 +1,5 @@
 import { spawn } from "node:child_process";
-import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { chmod, mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { setTimeout as wait } from "node:timers/promises";
 import { AppError } from "@mayfly/core";
 import { connectForCommands, type RedisAddress, waitUntilReady } from "./connection.ts";
@@ -21,15 +21,27 @@ export interface EmbeddedRedis {
   stop(): Promise<void>;
 }
 
+/** The folder of the embedded Redis of a state folder. */
+export function embeddedRedisFolder(stateDir: string): string {
+  return `${stateDir}/redis`;
+}
+
+/** Where the Redis of that folder listens, whether it runs or not. */
+export function embeddedAddress(folder: string): { readonly socket: string } {
+  return { socket: `${folder}/redis.sock` };
+}
+
 /**
  * Starts a `redis-server` child on a unix socket in `folder` (AOF, no eviction), or adopts the one that survived there.
  * One that holds the pid file but does not answer is ended before its append-only file is opened again. The caller holds
  * the lock of the state folder, so nobody else does the same. Throws STORE_UNAVAILABLE, TOOLS_MISSING.
  */
 export async function startEmbeddedRedis(folder: string): Promise<EmbeddedRedis> {
-  await mkdir(folder, { recursive: true, mode: 0o700 });
-  const socket = `${folder}/redis.sock`;
-  const address = { socket };
+  await mkdir(folder, { recursive: true });
+  // The broker, which has the service's group, reaches the socket and nothing else in here.
+  await chmod(folder, 0o710);
+  const address = embeddedAddress(folder);
+  const { socket } = address;
   const survivor = await readSurvivor(folder);
   if (survivor !== null) {
     if (await answers(address)) {
@@ -48,7 +60,7 @@ export async function startEmbeddedRedis(folder: string): Promise<EmbeddedRedis>
       "--unixsocket",
       socket,
       "--unixsocketperm",
-      "600",
+      "770",
       "--dir",
       folder,
       "--appendonly",

@@ -1,5 +1,6 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { writeFile } from "node:fs/promises";
 import { AppError } from "@mayfly/core";
 
 /** flock's own exit code when somebody else holds the lock. */
@@ -12,6 +13,8 @@ const TAKEN = 75;
  * @returns Gives it back.
  */
 export async function lockStateFolder(folder: string): Promise<() => Promise<void>> {
+  // Whoever may read a file may lock it. A folder that is not there is flock's to complain about.
+  await writeFile(`${folder}/lock`, "", { mode: 0o600, flag: "a" }).catch(() => undefined);
   const child = spawn(
     "flock",
     ["--nonblock", "--conflict-exit-code", String(TAKEN), `${folder}/lock`, "sh", "-c", "echo held; exec cat"],

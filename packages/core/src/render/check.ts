@@ -24,7 +24,7 @@ export interface RenderedCheck {
  * An answer is a success, whatever it says: the check reports on the run, and grey would read as "nothing happened". It is
  * no approval, and nothing in the answer can change it. A superseded run is cancelled, since "stale" is GitHub's to set.
  */
-const conclusions = {
+export const conclusions = {
   succeeded: "success",
   failed: "failure",
   cancelled: "cancelled",

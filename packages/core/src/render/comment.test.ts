@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 import { outcomes } from "../ending.ts";
 import { limits } from "../limits.ts";
 import { commentMarker, renderComment, renderProgressComment, renderReport } from "./comment.ts";
+import type { EndedRun } from "./receipt.ts";
 import { endedRun, endings, reportInput } from "./run.fixture.ts";
 
 const answer = `## Findings
@@ -16,9 +17,21 @@ const answer = `## Findings
 const a = 1;
 `;
 
+function asRoot(run: EndedRun): EndedRun {
+  const { request, attempt } = run;
+  const gate = {
+    safety_strategy: "unsafe" as const,
+    checks: [{ name: "identity", ok: true, seen: "uid 0" }],
+    not_applicable: ["capabilities", "sudo"],
+  };
+  const task = { ...request.task, safetyStrategy: "unsafe" as const };
+  return { ...run, request: { ...request, task }, attempt: attempt && { ...attempt, gate } };
+}
+
 describe("the comment of an ended run", () => {
   it.each(outcomes)("is as written down for a run that %s", async (outcome) => {
-    const text = renderComment(endedRun(endings[outcome]), reportInput(outcome === "succeeded" ? answer : null));
+    const input = reportInput(outcome === "succeeded" ? answer : null);
+    const text = renderComment(endedRun(endings[outcome]), outcome === "refused" ? { ...input, spend: null } : input);
     await expect(`${text}\n`).toMatchFileSnapshot(`./golden/${outcome}.md`);
   });
 
@@ -62,6 +75,18 @@ describe("the comment of an ended run", () => {
     const quoted = text.split("\n").filter((line) => line.includes("Approved"));
     expect(quoted).toEqual(["> ### Approved by a person"]);
     expect(text.split("\n").filter((line) => line.startsWith("</details>"))).toHaveLength(1);
+  });
+
+  it("says so when Codex was root, in the check's summary too, but not when it never ran", () => {
+    const run = asRoot(endedRun(endings.succeeded));
+    const says = [renderComment(run, reportInput("Done.")), renderReport(run, reportInput("Done."))];
+    for (const text of says) {
+      expect(text.split("\n")).toContain("Codex ran as root in its machine (`unsafe`).");
+      expect(text).toContain("  - not asked of root: `capabilities`, `sudo`");
+    }
+    const { key_lent: _, ...times } = run.times;
+    expect(renderComment({ ...run, times }, reportInput(null))).not.toContain("as root in");
+    expect(renderComment(endedRun(endings.succeeded), reportInput("Done."))).not.toContain("root");
   });
 
   it("says that an emulated machine isolates nothing for sure", () => {

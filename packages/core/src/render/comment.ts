@@ -1,15 +1,18 @@
-import { endingTexts } from "../ending.ts";
+import { endingTexts, type Outcome } from "../ending.ts";
 import type { Instant, RunId } from "../ids.ts";
 import { limits } from "../limits.ts";
 import type { Run } from "../run.ts";
 import type { LinkScope } from "../safe-output/links.ts";
 import { makeSafe, type SafeText } from "../safe-output/make-safe.ts";
+import { countsOf } from "../safe-output/removed.ts";
+import type { RuleCounts } from "../safe-output/rules.ts";
+import { asRootText, ranAsRoot } from "./as-root.ts";
 import { renderDuration } from "./duration.ts";
 import { renderFacts } from "./facts.ts";
 import { progressTitle } from "./progress.ts";
 import type { EndedRun, RunFacts } from "./receipt.ts";
 import { durationOf } from "./steps.ts";
-import { codeBlock, codeSpan, count, quote } from "./text.ts";
+import { codeBlock, codeSpan, quote } from "./text.ts";
 
 /** What a comment or check is made from, next to the run. */
 export interface ReportInput extends LinkScope, RunFacts {
@@ -21,9 +24,11 @@ export interface ReportInput extends LinkScope, RunFacts {
 
 /** "> " before each line of the answer. */
 const QUOTE_CHARS = 2;
-/** Kept free for the marker and for joining. */
+/** Kept free for the marker, for joining, and for the words that say that the answer is plain text. */
 const SPARE_CHARS = 200;
 const SPARE_LINES = 20;
+/** The line that says what was removed: one entry for each rule, with a number of ten digits. */
+const REMOVED_CHARS_MAX = 1_200;
 /** However long the frame may get, an answer gets this much. */
 const ANSWER_CHARS_MIN = 8_000;
 
@@ -49,10 +54,21 @@ export function renderProgressComment(run: Run, { now }: { readonly now: Instant
 
 /** A comment without its marker: the summary of a check. */
 export function renderReport(run: EndedRun, input: ReportInput): string {
-  const head = [`### ${endingTexts[run.ending.code].title}`, "", frame(run)].join("\n");
-  const facts = renderFacts(run, input);
-  const body = run.ending.outcome === "succeeded" ? answerOf(input, head.length + facts.length) : failure(run);
-  return [head, ...(body === "" ? [] : [body]), facts].join("\n\n");
+  const answer = safeAnswer(run, input);
+  const facts = renderFacts(run, input, answer === null ? {} : countsOf(answer.removed));
+  const body = run.ending.outcome === "succeeded" ? answerOf(answer) : failure(run);
+  return [headOf(run), ...(body === "" ? [] : [body]), facts].join("\n\n");
+}
+
+/** How often each rule applied to the answer that the report shows; empty if it shows none. */
+export function countRemoved(run: EndedRun, input: ReportInput): RuleCounts {
+  const answer = safeAnswer(run, input);
+  return answer === null ? {} : countsOf(answer.removed);
+}
+
+function headOf(run: EndedRun): string {
+  const rights = ranAsRoot(run) ? ["", asRootText] : [];
+  return [`### ${endingTexts[run.ending.code].title}`, "", frame(run), ...rights].join("\n");
 }
 
 function frame(run: EndedRun): string {
@@ -67,40 +83,40 @@ function subject({ request: { task, origin } }: Run): string {
     : codeSpan(task.name);
 }
 
-function answerOf(input: ReportInput, taken: number): string {
-  if (input.answer === null) {
-    return "";
+/** The answer as it may be shown, in the room that the frame leaves; null if there is none to show. */
+function safeAnswer(run: EndedRun, input: ReportInput): SafeText | null {
+  if (run.ending.outcome !== "succeeded" || input.answer === null) {
+    return null;
   }
-  const linesMax = limits.commentLinesMax - SPARE_LINES;
-  const room = limits.commentCharsMax - taken - linesMax * QUOTE_CHARS - SPARE_CHARS;
-  const safe = makeSafe(input.answer, {
+  const around = `${headOf(run)}\n${renderFacts(run, input, {})}`;
+  const linesMax = limits.commentLinesMax - around.split("\n").length - SPARE_LINES;
+  const room = limits.commentCharsMax - around.length - REMOVED_CHARS_MAX - linesMax * QUOTE_CHARS - SPARE_CHARS;
+  return makeSafe(input.answer, {
     repository: input.repository,
     githubHost: input.githubHost,
     charsMax: Math.max(room, ANSWER_CHARS_MIN),
     linesMax,
   });
-  return [quote(safe.markdown), ...removedLine(safe)].join("\n\n");
 }
 
-/** What a reader should know was in the answer and is not any more. */
-function removedLine({ removed, plain }: SafeText): string[] {
-  const parts = (
-    [
-      ["images", removed.images],
-      ["links to elsewhere", removed.links],
-      ["pieces of HTML", removed.html],
-      ["invisible characters", removed.invisible],
-      ["control characters", removed.controls],
-    ] as const
-  ).flatMap(([what, found]) => (found === 0 ? [] : [`${what}: ${count(found)}`]));
-  return [
-    ...(parts.length === 0 ? [] : [`Taken out of the answer or made harmless: ${parts.join(", ")}.`]),
-    ...(plain ? ["The answer is shown as plain text, because its formatting could not be made safe."] : []),
-  ];
+function answerOf(answer: SafeText | null): string {
+  if (answer === null) {
+    return "";
+  }
+  const plain = "The answer is shown as plain text, because its formatting could not be made safe (`E_MARKDOWN`).";
+  return [quote(answer.markdown), ...(answer.plain ? [plain] : [])].join("\n\n");
 }
 
 function failure(run: EndedRun): string {
-  const { detail, code } = run.ending;
+  const { detail, code, outcome } = run.ending;
   const { fix } = endingTexts[code];
-  return [...(fix === "" ? [] : [fix]), ...(detail.trim() === "" ? [] : [quote(codeBlock(detail))])].join("\n\n");
+  const isStale = run.resultDigest !== null && staleOutcomes.includes(outcome);
+  return [
+    ...(fix === "" ? [] : [fix]),
+    ...(isStale ? ["What came back is not shown: this changed meanwhile (`E_STALE`)."] : []),
+    ...(detail.trim() === "" ? [] : [quote(codeBlock(detail))]),
+  ].join("\n\n");
 }
+
+/** How a run ends whose answer came, and was overtaken before it could be shown. */
+const staleOutcomes: readonly Outcome[] = ["refused", "superseded", "cancelled"];

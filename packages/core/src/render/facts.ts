@@ -1,6 +1,9 @@
 import type { Run } from "../run.ts";
+import type { RuleCounts } from "../safe-output/rules.ts";
 import { machinesOf, type EndedRun, type ReceiptMachine, type RunFacts } from "./receipt.ts";
 import { renderDuration } from "./duration.ts";
+import { renderRemoved } from "./removed.ts";
+import { renderSpend } from "./spend.ts";
 import { renderSteps } from "./steps.ts";
 import { codeSpan, count, isoTime } from "./text.ts";
 
@@ -11,14 +14,24 @@ const EVIDENCE_SHOWN = 24;
 const MACHINES_SHOWN = 4;
 const DIGEST_CHARS = 19;
 
-/** The facts of an ended run, folded: our own words, everything from elsewhere in code spans, each bounded. */
-export function renderFacts(run: EndedRun, facts: RunFacts & { readonly receiptUrl?: string | null }): string {
+/**
+ * The facts of an ended run, folded: our own words, everything from elsewhere in code spans, each bounded. Nothing that
+ * came from the machine is among them when its result was withheld.
+ *
+ * @param removed What was taken out of the answer or made harmless.
+ */
+export function renderFacts(
+  run: EndedRun,
+  facts: RunFacts & { readonly receiptUrl?: string | null },
+  removed: RuleCounts,
+): string {
   return [
     "<details>",
     "<summary>How this was run</summary>",
     "",
     ...taskLines(run),
     ...resultLines(run, facts),
+    ...removedLine(removed),
     ...gateLines(run),
     ...machinesOf(run, facts.machines).slice(0, MACHINES_SHOWN).flatMap(machineLines),
     ...stepLines(run),
@@ -39,29 +52,47 @@ function taskLines({ id, request: { task, origin } }: Run): string[] {
   ];
 }
 
-function resultLines(run: EndedRun, { result }: RunFacts): string[] {
+function removedLine(removed: RuleCounts): string[] {
+  const text = renderRemoved(removed);
+  return text === "" ? [] : [`- Answer: ${text}`];
+}
+
+function isWithheld({ ending }: EndedRun): boolean {
+  return ending.code === "answer_withheld";
+}
+
+function resultLines(run: EndedRun, { result, spend }: RunFacts): string[] {
   const usage = result?.usage ?? null;
   return [
-    `- Attempts: ${run.epoch}, model calls: ${count(run.modelCalls)}`,
+    ...(spend === null
+      ? [`- Attempts: ${run.epoch}, model calls: ${count(run.modelCalls)}`]
+      : [`- Attempts: ${run.epoch}`, ...renderSpend(spend, codeSpan).map((line) => `- ${line}`)]),
     ...(usage === null
       ? []
       : [
-          `- Tokens: ${count(usage.input_tokens)} in (${count(usage.cached_input_tokens)} cached), ` +
+          `- Tokens as Codex counted them: ${count(usage.input_tokens)} in (${count(usage.cached_input_tokens)} cached), ` +
             `${count(usage.output_tokens)} out (${count(usage.reasoning_output_tokens)} for reasoning)`,
         ]),
-    ...(result === null ? [] : [`- Codex CLI: ${codeSpan(result.codex.version)}`]),
+    ...(result === null || isWithheld(run) ? [] : [`- Codex CLI: ${codeSpan(result.codex.version)}`]),
     ...(run.resultDigest === null ? [] : [`- Result: ${codeSpan(run.resultDigest)}`]),
   ];
 }
 
-function gateLines({ attempt }: EndedRun): string[] {
-  const gate = attempt?.gate ?? null;
+function gateLines(run: EndedRun): string[] {
+  const gate = run.attempt?.gate ?? null;
   if (gate === null) {
     return [];
   }
   const passed = gate.checks.filter(({ ok }) => ok).length;
+  const passedLine = `- Start gate: ${passed} of ${gate.checks.length} checks passed`;
+  if (isWithheld(run)) {
+    return [passedLine];
+  }
   return [
-    `- Start gate: ${passed} of ${gate.checks.length} checks passed`,
+    passedLine,
+    ...(gate.not_applicable === undefined
+      ? []
+      : [`  - not asked of root: ${gate.not_applicable.slice(0, GATE_CHECKS_SHOWN).map(codeSpan).join(", ")}`]),
     ...gate.checks
       .slice(0, GATE_CHECKS_SHOWN)
       .map(({ name, ok, seen }) => `  - ${codeSpan(name)}: ${ok ? "ok" : "failed"}, seen: ${codeSpan(seen)}`),

@@ -19,6 +19,7 @@ describe("the receipt", () => {
       outcome: "succeeded",
       modelCalls: 7,
       usage: { output_tokens: 890 },
+      spend: { spent: { requests: 7, microUsd: 187_345 }, left: { run: { requests: 743 } }, pricedAsOf: "2026-01-01" },
       timings: { totalMs: 130_000, phasesMs: { codex: 111_800, keyAlive: 112_900, destroying: 9_000 } },
       machines: [
         {
@@ -31,6 +32,17 @@ describe("the receipt", () => {
     });
   });
 
+  it("says whether Codex was root", () => {
+    const run = endedRun(endings.succeeded);
+    const task = { ...run.request.task, safetyStrategy: "unsafe" as const };
+    const asRoot = { ...run, request: { ...run.request, task } };
+    const { key_lent: _, ...times } = run.times;
+    const answers = [run, asRoot, { ...asRoot, times }].map(
+      (one) => renderReceipt(one, reportInput("hi")).agent.ranAsRoot,
+    );
+    expect(answers).toEqual([false, true, false]);
+  });
+
   it("carries neither the prompt nor any hash of a capability or key", () => {
     const text = JSON.stringify(renderReceipt(endedRun(endings.succeeded), reportInput("hi")));
     expect(text).not.toContain("Review this.");
@@ -38,7 +50,7 @@ describe("the receipt", () => {
   });
 
   it("says so when nothing is known of a machine", () => {
-    const { machines } = renderReceipt(endedRun(endings.failed), { result: null, machines: [] });
+    const { machines } = renderReceipt(endedRun(endings.failed), { result: null, machines: [], spend: null });
     expect(machines).toMatchObject([{ provider: null, isolation: "unknown" }]);
   });
 });

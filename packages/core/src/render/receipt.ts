@@ -6,6 +6,8 @@ import type { Result, Usage } from "../result.ts";
 import type { Publication, Run } from "../run.ts";
 import type { LocalOrigin, PullRequestOrigin } from "../run-request.ts";
 import type { TaskSpec } from "../task-spec.ts";
+import { ranAsRoot } from "./as-root.ts";
+import type { SpendFacts } from "./spend.ts";
 import { durationOf, renderSteps } from "./steps.ts";
 import { isoTime } from "./text.ts";
 
@@ -25,6 +27,8 @@ export interface RunFacts {
   /** What the last attempt returned, if it did. */
   readonly result: Result | null;
   readonly machines: readonly MachineFacts[];
+  /** Null for a run that had no attempt, so that nothing was metered. */
+  readonly spend: SpendFacts | null;
 }
 
 /** The record of a run, as stored. Strings from the guest and from GitHub are in it as they came: escape them to show them. */
@@ -39,13 +43,18 @@ export interface Receipt {
     readonly codexVersion: string | null;
     readonly exitCode: number | null;
     readonly endedBy: Result["codex"]["ended_by"] | null;
+    /** Whether Codex was root in its machine: the strategy `unsafe`. */
+    readonly ranAsRoot: boolean;
   };
   readonly outcome: Outcome;
   readonly code: EndingCode;
   readonly detail: string;
   readonly attempts: number;
   readonly modelCalls: number;
+  /** As the machine's Codex counted it. */
   readonly usage: Usage | null;
+  /** As the broker metered it. */
+  readonly spend: SpendFacts | null;
   readonly resultDigest: Digest | null;
   readonly publication: Publication | null;
   readonly gate: GateReport | null;
@@ -94,6 +103,7 @@ export function renderReceipt(run: EndedRun, facts: RunFacts): Receipt {
       codexVersion: codex?.version ?? null,
       exitCode: codex?.exit_code ?? null,
       endedBy: codex?.ended_by ?? null,
+      ranAsRoot: ranAsRoot(run),
     },
     outcome: ending.outcome,
     code: ending.code,
@@ -101,6 +111,7 @@ export function renderReceipt(run: EndedRun, facts: RunFacts): Receipt {
     attempts: run.epoch,
     modelCalls: run.modelCalls,
     usage: facts.result?.usage ?? null,
+    spend: facts.spend,
     resultDigest: run.resultDigest,
     publication: run.phase === "done" ? run.publication : null,
     gate: run.attempt?.gate ?? null,

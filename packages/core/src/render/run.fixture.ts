@@ -3,6 +3,7 @@ import type { DeliveryId, Digest, MachineId, RunId } from "../ids.ts";
 import { defaultTask } from "../task-spec.ts";
 import type { ReportInput } from "./comment.ts";
 import type { EndedRun } from "./receipt.ts";
+import type { SpendFacts } from "./spend.ts";
 
 /** Runs for the tests of this folder. */
 const T0 = Date.UTC(2026, 0, 2, 3, 4, 5);
@@ -91,12 +92,28 @@ export function endedRun(ending: Ending): EndedRun {
   };
 }
 
+export const spend: SpendFacts = {
+  spent: { requests: 7, inputTokens: 1_234_567, outputTokens: 890, microUsd: 187_345 },
+  left: {
+    attempt: { requests: 493, inputTokens: 18_765_433, outputTokens: 999_110, microUsd: 99_812_655 },
+    run: { requests: 743, inputTokens: 28_765_433, outputTokens: 1_499_110, microUsd: 149_812_655 },
+    repository_day: { requests: 4_993, inputTokens: null, outputTokens: null, microUsd: 499_812_655 },
+    installation_day: { requests: null, inputTokens: null, outputTokens: null, microUsd: null },
+  },
+  pricedAsOf: "2026-01-01",
+  refusals: [
+    { code: "URL_REFERENCE", count: 2, words: "it holds an address" },
+    { code: "TOOL_HOSTED", count: 1, words: "it offers a tool that runs elsewhere" },
+  ],
+};
+
 export function reportInput(answer: string | null): ReportInput {
   return {
     answer,
     repository: { owner: "acme", name: "app" },
     githubHost: "github.com",
     receiptUrl: "https://mayfly.example.com/runs/1/receipt",
+    spend,
     machines: [
       { machine: MACHINE, provider: "qemu", acceleration: "kvm", image: digest("f") },
       { machine: LOST, provider: "qemu", acceleration: "emulated", image: digest("f") },

@@ -41,18 +41,18 @@ function rebuildBlock(block: Block, context: RebuildContext, depth: number): Blo
     case "code":
       return [code(block.value, block.lang ?? null, context)];
     case "html":
-      context.removed.html += 1;
+      context.removed.E_HTML += 1;
       return plain(block.value, context);
     case "definition":
       return [];
     case "blockquote":
     case "list":
     case "footnoteDefinition":
-      return depth >= BLOCK_DEPTH_MAX ? plain(flatten(block), context) : container(block, context, depth);
+      return depth >= BLOCK_DEPTH_MAX ? unformatted(block, context) : container(block, context, depth);
     case "table":
       return table(block, context);
     default:
-      return plain(flatten(block), context);
+      return unformatted(block, context);
   }
 }
 
@@ -69,6 +69,7 @@ function container(
     case "list":
       return [list(block, context, depth)];
     case "footnoteDefinition":
+      context.removed.E_MARKDOWN += 1;
       return [
         ...plain(`[^${block.label ?? block.identifier}]:`, context),
         ...rebuildBlocks(block.children, context, depth + 1),
@@ -94,7 +95,7 @@ function list(block: List, context: RebuildContext, depth: number): List {
 
 function table(block: Table, context: RebuildContext): BlockContent[] {
   if (block.children.some((row) => row.children.length > TABLE_COLUMNS_MAX)) {
-    return plain(flatten(block), context);
+    return unformatted(block, context);
   }
   const align: AlignType[] = (block.align ?? []).slice(0, TABLE_COLUMNS_MAX);
   return [
@@ -114,10 +115,17 @@ function table(block: Table, context: RebuildContext): BlockContent[] {
 
 function code(value: string, lang: string | null, { removed }: RebuildContext): BlockContent {
   const { text, controls, invisible } = cleanText(value);
-  removed.controls += controls;
-  removed.invisible += invisible;
+  removed.E_CONTROL += controls;
+  removed.E_UNICODE += invisible;
   const known = lang === null || !LANGUAGES.has(lang.toLowerCase()) ? null : lang.toLowerCase();
+  removed.E_MARKDOWN += lang !== null && known === null ? 1 : 0;
   return { type: "code", lang: known, meta: null, value: text };
+}
+
+/** The text of a block that may not stand as what it is. */
+function unformatted(block: Block, context: RebuildContext): BlockContent[] {
+  context.removed.E_MARKDOWN += 1;
+  return plain(flatten(block), context);
 }
 
 function plain(value: string, context: RebuildContext): BlockContent[] {

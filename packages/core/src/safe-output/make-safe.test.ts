@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { limits } from "../limits.ts";
 import { makeSafe } from "./make-safe.ts";
+import { nothingRemoved } from "./removed.ts";
 
 const scope = { repository: { owner: "acme", name: "app" }, githubHost: "github.com" };
 const safe = (text: string) => makeSafe(text, scope).markdown;
@@ -19,7 +20,7 @@ describe("safe output", () => {
     ].join("\n\n");
     expect(makeSafe(text, scope)).toEqual({
       markdown: text,
-      removed: { controls: 0, invisible: 0, images: 0, links: 0, html: 0, mentions: 0, truncatedChars: 0 },
+      removed: nothingRemoved(),
       plain: false,
     });
   });
@@ -58,7 +59,7 @@ describe("safe output", () => {
 
   it("keeps no link when there is no repository", () => {
     const { removed } = makeSafe("[a](https://github.com/acme/app/pull/1)", { ...scope, repository: null });
-    expect(removed.links).toBe(1);
+    expect(removed.E_LINK).toBe(1);
   });
 
   it.each([
@@ -68,9 +69,9 @@ describe("safe output", () => {
     ["more than is ever taken over", "b ".repeat(1_000_000)],
   ])("says how much it cut when there are too many %s", (_, text) => {
     const { markdown, removed } = makeSafe(text, scope);
-    expect(markdown).toContain(`_${removed.truncatedChars.toLocaleString("en-US")} characters were left out here._`);
+    expect(markdown).toContain(`_${removed.E_SIZE.toLocaleString("en-US")} characters were left out here._`);
     expect(markdown.length).toBeLessThanOrEqual(limits.commentCharsMax);
-    expect(removed.truncatedChars).toBeGreaterThan(0);
+    expect(removed.E_SIZE).toBeGreaterThan(0);
   });
 
   it("closes what the cut left open", () => {

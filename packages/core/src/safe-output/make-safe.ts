@@ -33,21 +33,33 @@ const BACKTICKS_MAX = 60;
  * Hostile text as Markdown that does nothing on GitHub: rebuilt from an allow-list, without images, raw HTML, mentions,
  * references, commands and invisible characters, with links into the same repository only. Bounded in length, lines and
  * line length, with a marker that says what was cut; bounded in time whatever the text. Safe text stays safe text.
+ * Never throws: whatever goes wrong, a fixed text stands in place of this one.
  */
 export function makeSafe(text: string, options: SafeOptions): SafeText {
+  try {
+    return rebuilt(text, options);
+  } catch {
+    // Not even a message: it may quote the text.
+    return { markdown: FAILED, removed: { ...nothingRemoved(), E_FAILURE: 1 }, plain: false };
+  }
+}
+
+const FAILED = "_This text is not shown: it could not be made safe (`E_FAILURE`)._";
+
+function rebuilt(text: string, options: SafeOptions): SafeText {
   const room = roomOf(options);
   const raw = text.slice(0, limits.finalMessageBytesMax);
   const clean = cleanText(raw);
   const before = { controls: clean.controls, invisible: clean.invisible, leftOut: text.length - raw.length };
   for (let budget = room, tries = 0; tries < TRIES_MAX; tries += 1) {
     const part = cutText(clean.text, budget);
-    const removed = { ...nothingRemoved(), controls: before.controls, invisible: before.invisible };
-    removed.truncatedChars = before.leftOut + part.leftOut;
+    const removed = { ...nothingRemoved(), E_CONTROL: before.controls, E_UNICODE: before.invisible };
+    removed.E_SIZE = before.leftOut + part.leftOut;
     const written = write(part.text, options, removed);
     if (written === null) {
       break;
     }
-    const markdown = withMarker(written, removed.truncatedChars);
+    const markdown = withMarker(written, removed.E_SIZE);
     if (fits(written, room)) {
       return isSafeMarkdown(markdown, options)
         ? { markdown, removed, plain: false }
@@ -81,9 +93,10 @@ function asPlain(text: string, room: Room, before: { controls: number; invisible
   const longest = (tame.match(/`+/g) ?? []).reduce((most, run) => Math.max(most, run.length), 2);
   const fence = "`".repeat(longest + 1);
   const part = cutText(tame, { ...room, chars: room.chars - 2 * fence.length - 2, lines: room.lines - 2 });
-  const truncatedChars = before.leftOut + part.leftOut;
-  const removed = { ...nothingRemoved(), controls: before.controls, invisible: before.invisible, truncatedChars };
-  return { markdown: withMarker(`${fence}\n${part.text}\n${fence}`, truncatedChars), removed, plain: true };
+  const leftOut = before.leftOut + part.leftOut;
+  const counts = { E_CONTROL: before.controls, E_UNICODE: before.invisible, E_SIZE: leftOut, E_MARKDOWN: 1 };
+  const markdown = withMarker(`${fence}\n${part.text}\n${fence}`, leftOut);
+  return { markdown, removed: { ...nothingRemoved(), ...counts }, plain: true };
 }
 
 function withMarker(markdown: string, leftOut: number): string {

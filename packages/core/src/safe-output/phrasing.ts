@@ -4,6 +4,7 @@ import { endingKeyword, splitActive } from "./active-words.ts";
 import { cleanText } from "./characters.ts";
 import { defang, isAllowedLink, type LinkScope } from "./links.ts";
 import type { Removed } from "./removed.ts";
+import type { TextRuleCode } from "./rules.ts";
 import { flatten } from "./flatten.ts";
 
 /** What the rebuilding of one text needs throughout. */
@@ -52,6 +53,7 @@ export function rebuildPhrasing(
 
 function reduce(node: PhrasingContent, context: RebuildContext, depth: number): SafePhrasing[] {
   if (depth >= INLINE_DEPTH_MAX) {
+    context.removed.E_MARKDOWN += 1;
     return text(flatten(node), context);
   }
   switch (node.type) {
@@ -66,11 +68,11 @@ function reduce(node: PhrasingContent, context: RebuildContext, depth: number): 
     case "delete":
       return [{ type: node.type, children: node.children.flatMap((child) => reduce(child, context, depth + 1)) }];
     case "html":
-      context.removed.html += 1;
+      context.removed.E_HTML += 1;
       return text(node.value, context);
     case "image":
     case "imageReference":
-      context.removed.images += 1;
+      context.removed.E_IMAGE += 1;
       return text("[image removed]", context);
     case "link":
       return link(node.url, node.children, context, depth);
@@ -79,8 +81,10 @@ function reduce(node: PhrasingContent, context: RebuildContext, depth: number): 
       return link(url ?? "", node.children, context, depth);
     }
     case "footnoteReference":
+      context.removed.E_MARKDOWN += 1;
       return text(`[^${node.label ?? node.identifier}]`, context);
     default:
+      context.removed.E_MARKDOWN += 1;
       return text(flatten(node), context);
   }
 }
@@ -96,7 +100,7 @@ function link(
   if (isAllowedLink(url, context.scope)) {
     return [{ type: "link", url, title: null, children: inner }];
   }
-  context.removed.links += 1;
+  context.removed.E_LINK += 1;
   const shown = children.map(flatten).join("");
   const address = url === shown || url === `mailto:${shown}` || url === "" ? [] : code(defang(url), context);
   return address.length === 0 ? inner : [...inner, { type: "text", value: " " }, ...address];
@@ -114,8 +118,8 @@ function code(value: string, context: RebuildContext): SafePhrasing[] {
 
 function cleaned(value: string, { removed }: RebuildContext): string {
   const { text: clean, controls, invisible } = cleanText(value);
-  removed.controls += controls;
-  removed.invisible += invisible;
+  removed.E_CONTROL += controls;
+  removed.E_UNICODE += invisible;
   return clean;
 }
 
@@ -131,7 +135,7 @@ function finish(nodes: readonly SafePhrasing[], context: RebuildContext, oneLine
     } else {
       const children = finish(node.children, context, oneLine);
       if (children.length > 0) {
-        closeKeyword(done, node);
+        closeKeyword(done, node, context);
         done.push({ ...node, children });
       }
     }
@@ -140,12 +144,12 @@ function finish(nodes: readonly SafePhrasing[], context: RebuildContext, oneLine
 }
 
 function active(value: string, { scope, removed }: RebuildContext): SafePhrasing[] {
-  return splitActive(value, scope).map(({ kind, value: part }): SafePhrasing => {
+  const note = (code: TextRuleCode): void => void (removed[code] += 1);
+  return splitActive(value, scope, note).map(({ kind, value: part }): SafePhrasing => {
     switch (kind) {
       case "text":
         return { type: "text", value: part };
       case "code":
-        removed.mentions += 1;
         return { type: "inlineCode", value: part };
       case "link":
         return { type: "link", url: part, title: null, children: [{ type: "inlineCode", value: part }] };
@@ -156,18 +160,24 @@ function active(value: string, { scope, removed }: RebuildContext): SafePhrasing
 }
 
 /** "Fixes" before a link to an issue becomes a code span too. */
-function closeKeyword(done: SafePhrasing[], next: SafePhrasing): void {
+function closeKeyword(done: SafePhrasing[], next: SafePhrasing, { removed }: RebuildContext): void {
   const last = done.at(-1);
-  const found = next.type === "link" && last?.type === "text" ? endingKeyword(last.value) : null;
+  const found = beginsWithLink(next) && last?.type === "text" ? endingKeyword(last.value) : null;
   if (found === null) {
     return;
   }
   done.pop();
+  removed.E_CLOSING += 1;
   done.push(
     { type: "text", value: found.before },
     { type: "inlineCode", value: found.keyword.trim() },
     { type: "text", value: " " },
   );
+}
+
+/** A link, or emphasis around one: no deeper than `INLINE_DEPTH_MAX`. */
+function beginsWithLink(node: SafePhrasing | undefined): boolean {
+  return node?.type === "link" || (node !== undefined && "children" in node && beginsWithLink(node.children[0]));
 }
 
 function withoutBreak(node: SafePhrasing): SafePhrasing {

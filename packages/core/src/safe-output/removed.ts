@@ -1,19 +1,15 @@
-/** What was taken out of a text or made harmless: counts, for the record. */
-export interface Removed {
-  /** Terminal sequences and control characters. */
-  controls: number;
-  /** Invisible, reordering and private code points. */
-  invisible: number;
-  images: number;
-  /** Links to anywhere but the repository; their text stays. */
-  links: number;
-  /** Raw HTML, shown as text. */
-  html: number;
-  /** Mentions, references, bare URLs, commands: whatever would have acted as plain text. */
-  mentions: number;
-  truncatedChars: number;
-}
+import { type RuleCounts, type TextRuleCode, textRules } from "./rules.ts";
+
+/** What was taken out of a text or made harmless, by the rule that wants it. */
+export type Removed = Record<TextRuleCode, number>;
+
+const codes = Object.keys(textRules) as TextRuleCode[];
 
 export function nothingRemoved(): Removed {
-  return { controls: 0, invisible: 0, images: 0, links: 0, html: 0, mentions: 0, truncatedChars: 0 };
+  return Object.fromEntries(codes.map((code) => [code, 0])) as Removed;
+}
+
+/** Without the rules that found nothing, in the order of their table. */
+export function countsOf(removed: Readonly<Removed>): RuleCounts {
+  return Object.fromEntries(codes.flatMap((code) => (removed[code] === 0 ? [] : [[code, removed[code]]])));
 }

@@ -19,7 +19,7 @@ export async function readTscKhz(options: { stateDir: string; image: Image }): P
   }
   const tscKhz = await measureTscKhz({ kernel: image.kernel });
   await mkdir(stateDir, { recursive: true, mode: 0o700 });
-  await writeFile(file, `${JSON.stringify({ bootId, tscKhz })}\n`);
+  await writeFile(file, `${JSON.stringify({ bootId, tscKhz })}\n`, { mode: 0o600 });
   return tscKhz;
 }
 

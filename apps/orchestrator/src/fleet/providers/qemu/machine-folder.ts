@@ -1,5 +1,5 @@
 import { chmod, mkdir, readdir, readFile, rename, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { AppError, isMachineId, type MachineId } from "@mayfly/core";
 import { z } from "zod";
 
@@ -58,14 +58,18 @@ export function checkStateDir(stateDir: string): void {
   }
 }
 
-/** Idempotent: the broker may have made the channel's folder already. */
+/** Idempotent. Of all that is below the state folder, the broker (the service's group) reaches the channel's folder. */
 export async function ensureFolder(folder: MachineFolder): Promise<void> {
-  await mkdir(folder.root, { recursive: true, mode: 0o700 });
-  await chmod(folder.root, 0o700);
-  for (const shared of [folder.channel, folder.qmp, folder.dump]) {
-    await mkdir(shared, { recursive: true });
-    // The machine's uid may pass through, and is the only one that is given the way in.
-    await chmod(shared, 0o711);
+  for (const [path, mode] of [
+    [dirname(folder.root), 0o710],
+    [folder.root, 0o710],
+    // The machine's uid may pass through, and is the only stranger that is given the way in. The broker listens here.
+    [folder.channel, 0o771],
+    [folder.qmp, 0o701],
+    [folder.dump, 0o701],
+  ] as const) {
+    await mkdir(path, { recursive: true });
+    await chmod(path, mode);
   }
 }
 

@@ -16,7 +16,7 @@ import { dumpMachineMemory } from "./dump-memory.ts";
 import { readTscKhz } from "./host-clock.ts";
 import { createLaunch } from "./launch.ts";
 import type { MachineShape } from "./machine-command.ts";
-import { checkStateDir, isMissing, listFolders, machineFolder } from "./machine-folder.ts";
+import { checkStateDir, ensureFolder, isMissing, listFolders, machineFolder } from "./machine-folder.ts";
 import { listProcesses, machineOf } from "./processes.ts";
 
 /** Codex with its programs needs 650 MiB of a machine; a repository and its build live in the rest. */
@@ -45,6 +45,8 @@ export interface QemuProviderOptions {
 export interface QemuProvider extends Provider {
   /** The folder in which the broker listens for this machine, on `broker.sock`. */
   channelFolder(id: MachineId): string;
+  /** Makes that folder: the broker listens before there is a machine. Idempotent. */
+  ensureChannelFolder(id: MachineId): Promise<void>;
   /** Writes all of a running machine's memory to a file. Needs `debugDump`. */
   dumpMemory(id: MachineId, toFile: string): Promise<void>;
 }
@@ -82,6 +84,7 @@ export function createQemuProvider(options: QemuProviderOptions): QemuProvider {
       }),
     readConsole: (id) => readTail(machineFolder(stateDir, id).console),
     channelFolder: (id) => machineFolder(stateDir, id).channel,
+    ensureChannelFolder: (id) => queue(id, () => ensureFolder(machineFolder(stateDir, id))),
     dumpMemory: (id, toFile) => queue(id, () => dumpMachineMemory(machineFolder(stateDir, id), toFile)),
   };
 }

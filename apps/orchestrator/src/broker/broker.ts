@@ -1,0 +1,131 @@
+import type { Budgets, Clock, Config, Ids, IssuerConfig, MachineId, RunId } from "@mayfly/core";
+import type { FastifyInstance } from "fastify";
+import type { Logger } from "pino";
+import { createDispatchClient } from "../runs/dispatch-client.ts";
+import { createRecords } from "../runs/records.ts";
+import { createWakeupQueue } from "../runs/wakeups.ts";
+import { createPackReader } from "../source/sources.ts";
+import { connectForCommands, connectForQueue, type RedisAddress, waitUntilReady } from "../store/connection.ts";
+import { createStores, REDIS_PREFIX } from "../store/stores.ts";
+import { createAuthorise } from "./authorise.ts";
+import { createChannels } from "./channels.ts";
+import { buildBrokerControl } from "./control-server.ts";
+import { createCredentials } from "./issuers/credentials.ts";
+import { createIssuer } from "./issuers/create-issuer.ts";
+import { createModelGateway } from "./model-gateway.ts";
+import { createUpstream } from "./upstream-request.ts";
+
+const REDIS_START_MS = 30_000;
+/** How often credentials of attempts that are over are looked for: a crash may have left some. */
+const SWEEP_MS = 60_000;
+
+/** A model, and somebody to have a credential from. */
+export type BrokerModel = Config["model"] & { readonly issuer: IssuerConfig };
+
+export interface BrokerDeps {
+  readonly stateDir: string;
+  readonly redis: RedisAddress;
+  /** Where the service gives runs to machines that ask. */
+  readonly dispatchSocket: string;
+  readonly channelFolder: (machine: MachineId) => string;
+  readonly model: BrokerModel;
+  readonly budgets: Budgets;
+  readonly clock: Clock;
+  readonly ids: Ids;
+  readonly log: Logger;
+}
+
+/** The broker: all that a machine can reach. */
+export interface Broker {
+  /** What the service asks of it. */
+  readonly control: FastifyInstance;
+  /** Listens for every machine there is: those at work when a broker before this one ended find it again. */
+  start(): Promise<void>;
+  /** Ends every channel and revokes every credential. */
+  close(): Promise<void>;
+}
+
+/** Puts the broker together. Throws STORE_UNAVAILABLE. */
+export async function buildBroker(deps: BrokerDeps): Promise<Broker> {
+  const { stateDir, clock, ids, log, model } = deps;
+  const redis = connectForCommands(deps.redis);
+  await waitUntilReady(redis, REDIS_START_MS);
+  const { store, results, spend } = createStores({ redis, clock });
+  const records = createRecords({ store, clock });
+  const wakeups = createWakeupQueue({ connect: () => connectForQueue(deps.redis), prefix: REDIS_PREFIX, log });
+  const issuer = createIssuer(model.issuer, { clock, log });
+  const credentials = createCredentials({ issuer, clock, log });
+  const upstream = createUpstream({ url: model.url });
+  const gateway = createModelGateway({
+    upstream,
+    credentials,
+    spend,
+    prices: model.prices,
+    budgets: deps.budgets,
+    records,
+    clock,
+    log,
+  });
+  const channels = createChannels({
+    authorise: createAuthorise({ store, clock }),
+    dispatch: createDispatchClient(deps.dispatchSocket),
+    records,
+    results,
+    sources: createPackReader(stateDir),
+    gateway,
+    wakeups,
+    clock,
+    ids,
+    log,
+    folderOf: deps.channelFolder,
+    onModelDone: (run, epoch) => void credentials.release(run, epoch),
+  });
+  const control = buildBrokerControl({
+    channels: {
+      ensureOpen: channels.ensureOpen,
+      async ensureClosed(id) {
+        await channels.ensureClosed(id);
+        const machine = (await store.loadMachine(id))?.value;
+        if (machine !== undefined && "claim" in machine && machine.claim !== null) {
+          void credentials.release(machine.claim.run, machine.claim.epoch);
+        }
+      },
+    },
+    secrets: credentials.secrets,
+  });
+
+  async function isLive(id: RunId, epoch: number): Promise<boolean> {
+    const run = (await store.loadRun(id))?.value;
+    return run?.phase === "running" && run.attempt.epoch === epoch && run.attempt.frozenAt === null;
+  }
+
+  function sweep(): void {
+    credentials.sweep(isLive).catch((err: unknown) => log.warn({ err }, "credentials could not be swept yet"));
+  }
+
+  let sweeping: NodeJS.Timeout | null = null;
+
+  return {
+    control,
+    async start() {
+      sweeping = setInterval(sweep, SWEEP_MS);
+      sweep();
+      const machines = await store.listLiveMachines();
+      await Promise.all(
+        machines.map(({ id }) =>
+          // One that has no folder yet is not launched yet, and is opened by whoever launches it.
+          channels.ensureOpen(id).catch((err: unknown) => log.debug({ machine: id, err }, "a channel is not open yet")),
+        ),
+      );
+    },
+    async close() {
+      clearInterval(sweeping ?? undefined);
+      await control.close();
+      await channels.close();
+      await credentials.close();
+      upstream.close();
+      await wakeups.close();
+      redis.disconnect();
+    },
+  };
+}

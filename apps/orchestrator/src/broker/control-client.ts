@@ -1,0 +1,36 @@
+import type { Channels, SecretHit } from "@mayfly/core";
+import { z } from "zod";
+import { createSocketClient } from "../host/socket-client.ts";
+
+/** Opening a socket or looking through a result takes moments. */
+const ANSWER_MS = 30_000;
+/** A broker that ended is there again within a second or two. */
+const RETRY_MS = 15_000;
+
+const Found = z.strictObject({ found: z.array(z.strictObject({ kind: z.string(), form: z.string() })) });
+
+/** The broker as the service sees it. Everything may be repeated. Throws SERVICE_NOT_RUNNING while there is none. */
+export interface BrokerClient extends Channels {
+  /** Resolves once the broker answers. */
+  ready(): Promise<void>;
+  /** Looks for the model's credentials in texts that are to be published. */
+  findSecrets(texts: readonly string[]): Promise<SecretHit[]>;
+}
+
+export function createBrokerClient(socket: string): BrokerClient {
+  const client = createSocketClient({ socket, answerMs: ANSWER_MS, retryMs: RETRY_MS, who: "the broker" });
+  return {
+    async ready() {
+      await client.ask("GET", "/ready");
+    },
+    async ensureOpen(id) {
+      await client.ask("POST", `/channels/${id}/open`);
+    },
+    async ensureClosed(id) {
+      await client.ask("POST", `/channels/${id}/close`);
+    },
+    async findSecrets(texts) {
+      return Found.parse(await client.ask("POST", "/find-secrets", { texts })).found;
+    },
+  };
+}

@@ -1,0 +1,34 @@
+import { type Channels, findSecrets, isMachineId, limits } from "@mayfly/core";
+import { fastify, type FastifyInstance } from "fastify";
+import { z } from "zod";
+import { faultBody } from "../host/socket-client.ts";
+
+const MachineParams = z.strictObject({ id: z.string().refine(isMachineId) });
+const Texts = z.strictObject({ texts: z.array(z.string()).max(16) });
+/** The texts of one result, and JSON's escaping of them. */
+const BODY_BYTES_MAX = limits.resultBytesMax;
+
+/** What the service may ask of the broker, over a socket that only the service's group reaches. */
+export function buildBrokerControl(deps: { channels: Channels; secrets: () => readonly string[] }): FastifyInstance {
+  const { channels, secrets } = deps;
+  const app = fastify({ forceCloseConnections: true, bodyLimit: BODY_BYTES_MAX });
+  app.setErrorHandler((error, _request, reply) => {
+    const { status, body } = faultBody(error);
+    return reply.code(status).send(body);
+  });
+  app.get("/ready", async () => ({ ready: true }));
+  app.post("/channels/:id/open", async (request) => {
+    await channels.ensureOpen(MachineParams.parse(request.params).id);
+    return {};
+  });
+  app.post("/channels/:id/close", async (request) => {
+    await channels.ensureClosed(MachineParams.parse(request.params).id);
+    return {};
+  });
+  // The credential stays here: the texts come to it, and only what kind of thing was found goes back.
+  app.post("/find-secrets", async (request) => {
+    const known = secrets();
+    return { found: Texts.parse(request.body).texts.flatMap((text) => findSecrets(text, known)) };
+  });
+  return app;
+}

@@ -1,0 +1,141 @@
+import { AppError, type Clock, type IssuerConfig, Secret } from "@mayfly/core";
+import type { Logger } from "pino";
+import { z } from "zod";
+import { type AskAdmin, createAdminRequests, type Wait } from "./admin-request.ts";
+import type { Attempt, Credential, IsLive, Issuer } from "./issuer.ts";
+import { attemptOf, keyNameOf } from "./key-name.ts";
+
+type ServiceAccount = Extract<IssuerConfig, { kind: "openai-service-account" }>;
+
+/** A machine waits for the key, so three tries; half a minute with all pauses. */
+const ISSUE_TRIES = 3;
+/** What cannot be deleted now is deleted by the sweeper, and expires after all. */
+const REVOKE_TRIES = 2;
+/** A call that began in the attempt's last second is still let in. */
+const GRACE_SECONDS = 60;
+/** The API's largest page. */
+const PAGE_KEYS = 100;
+/** Ten thousand keys; what lies beyond comes to light once those before it are deleted. */
+const PAGES_MAX = 100;
+
+const KeyId = z.string().regex(/^[A-Za-z0-9_-]{1,128}$/);
+const Seconds = z.number().int().nonnegative();
+
+// Shapes as in the API reference and the types of openai 7.57.0; fields that we do not use are let through.
+const CreatedKey = z.object({
+  id: KeyId,
+  value: z.string().regex(/^[\x21-\x7e]{1,1024}$/),
+  created_at: Seconds,
+  expires_at: Seconds.nullish(),
+});
+const DeletedKey = z.object({ deleted: z.literal(true) });
+const KeyPage = z.object({
+  data: z.array(
+    z.object({
+      id: KeyId,
+      name: z.string().nullish(),
+      owner: z.object({ service_account: z.object({ id: z.string() }).nullish() }),
+    }),
+  ),
+  has_more: z.boolean(),
+});
+type ListedKey = z.infer<typeof KeyPage>["data"][number];
+
+/**
+ * A key of an OpenAI service account for every attempt. It is deleted when the attempt ends, expires by itself if
+ * nobody does, and carries its attempt in its name, so that a sweeper finds what a crash or a lost answer left.
+ * OpenAI's own caches may honour a deleted key a little longer.
+ */
+export function createServiceAccountIssuer(
+  config: ServiceAccount,
+  deps: { clock: Clock; log: Logger; wait?: Wait },
+): Issuer {
+  const { clock, log } = deps;
+  const ask = createAdminRequests({ url: config.adminUrl, adminKey: config.adminKey, ...deps });
+  const keys = `/organization/projects/${encodeURIComponent(config.project)}/api_keys`;
+  const ownKeys = `/organization/projects/${encodeURIComponent(config.project)}/service_accounts/${encodeURIComponent(config.serviceAccount)}/api_keys`;
+
+  async function issue({ run, epoch, seconds }: Attempt): Promise<Credential> {
+    const lifeSeconds = Math.min(config.keySeconds, Math.max(0, Math.ceil(seconds)) + GRACE_SECONDS);
+    const name = keyNameOf(run, epoch);
+    const body = { name, scopes: config.scopes, expires_in_seconds: lifeSeconds };
+    const from = clock.now();
+    const made = await ask({ method: "POST", path: ownKeys, body, tries: ISSUE_TRIES }, CreatedKey);
+    if (made === null) {
+      throw new AppError("CREDENTIAL_REFUSED", "OpenAI's Admin API knows no such project or service account");
+    }
+    const revoke = createRevoke(ask, `${keys}/${made.id}`);
+    // Their two times against each other, so that it does not matter whether their clock is ours.
+    const givenSeconds = (made.expires_at ?? Number.POSITIVE_INFINITY) - made.created_at;
+    if (!Number.isFinite(givenSeconds) || givenSeconds <= 0) {
+      await revoke();
+      throw new AppError("CREDENTIAL_REFUSED", "OpenAI's Admin API made a key that does not expire as it was told");
+    }
+    log.info({ run, epoch, key: made.id }, "a model key was made");
+    const secret = new Secret(made.value);
+    return {
+      secret,
+      headers: () => ({ authorization: `Bearer ${secret.reveal()}` }),
+      expiresAt: from + Math.min(lifeSeconds, givenSeconds) * 1000,
+      revoke,
+    };
+  }
+
+  async function sweep(isLive: IsLive): Promise<number> {
+    let count = 0;
+    let fault: { error: unknown } | null = null;
+    for (const { id, name, owner } of await list()) {
+      const attempt = owner.service_account?.id === config.serviceAccount ? attemptOf(name ?? "") : null;
+      if (attempt === null || (await isLive(attempt.run, attempt.epoch))) {
+        continue;
+      }
+      try {
+        await createRevoke(ask, `${keys}/${id}`)();
+        log.warn({ ...attempt, key: id }, "a model key that was left over is deleted");
+        count += 1;
+      } catch (error) {
+        // One that resists does not keep the others alive.
+        fault ??= { error };
+      }
+    }
+    if (fault !== null) {
+      throw fault.error;
+    }
+    return count;
+  }
+
+  /** All of the project's, since there is no listing by service account. */
+  async function list(): Promise<ListedKey[]> {
+    const listed: ListedKey[] = [];
+    for (let page = 0, after = ""; page < PAGES_MAX; page++) {
+      // Without a word about access the listing may leave out keys that work.
+      const query = new URLSearchParams({ limit: String(PAGE_KEYS), owner_project_access: "any" });
+      if (after !== "") {
+        query.set("after", after);
+      }
+      const found = await ask({ method: "GET", path: `${keys}?${query.toString()}`, tries: ISSUE_TRIES }, KeyPage);
+      if (found === null) {
+        throw new AppError("CREDENTIAL_REFUSED", "OpenAI's Admin API knows no such project");
+      }
+      listed.push(...found.data);
+      after = found.data.at(-1)?.id ?? "";
+      if (!found.has_more || after === "") {
+        break;
+      }
+    }
+    return listed;
+  }
+
+  return { name: config.kind, issue, sweep };
+}
+
+/** A key that is not there is as good as deleted. */
+function createRevoke(ask: AskAdmin, path: string): () => Promise<void> {
+  let isRevoked = false;
+  return async () => {
+    if (!isRevoked) {
+      await ask({ method: "DELETE", path, tries: REVOKE_TRIES }, DeletedKey);
+      isRevoked = true;
+    }
+  };
+}

@@ -1,0 +1,98 @@
+import { once } from "node:events";
+import { createServer, type RequestListener, type Server } from "node:http";
+import type { AddressInfo } from "node:net";
+import { text } from "node:stream/consumers";
+import { afterEach, describe, expect, it } from "vitest";
+import { createUpstream, type Upstream, UpstreamFault } from "./upstream-request.ts";
+
+const open: (Server | Upstream)[] = [];
+
+afterEach(() => {
+  for (const one of open.splice(0)) {
+    one.close();
+    if ("closeAllConnections" in one) {
+      one.closeAllConnections();
+    }
+  }
+});
+
+async function start(model: RequestListener, options: { headMs?: number } = {}): Promise<Upstream> {
+  const server = createServer(model).listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  const upstream = createUpstream({ url: `http://127.0.0.1:${port}/v1`, ...options });
+  open.push(server, upstream);
+  return upstream;
+}
+
+function call(signal = new AbortController().signal) {
+  return { body: '{"a":"é"}', isLite: false, credential: { "x-key": "sk-1" }, signal };
+}
+
+/** What went wrong; fails if nothing did. */
+async function faultOf(sent: Promise<unknown>): Promise<UpstreamFault> {
+  const fault = await sent.then(
+    () => null,
+    (error: unknown) => error,
+  );
+  expect(fault).toBeInstanceOf(UpstreamFault);
+  return fault as UpstreamFault;
+}
+
+describe("a call to the model", () => {
+  it("is one POST to one path with the body as it is, and uses a connection again", async () => {
+    const seen: unknown[] = [];
+    const sockets = new Set<unknown>();
+    const upstream = await start((incoming, outgoing) => {
+      sockets.add(incoming.socket);
+      void text(incoming).then((body) => {
+        seen.push([incoming.method, incoming.url, incoming.headers["x-key"], body]);
+        outgoing.end("answer");
+        return null;
+      });
+    });
+    for (let times = 0; times < 2; times++) {
+      expect(await text(await upstream.send(call()))).toBe("answer");
+    }
+    const wanted = ["POST", "/v1/responses", "sk-1", '{"a":"é"}'];
+    expect(seen).toEqual([wanted, wanted]);
+    expect(sockets.size).toBe(1);
+  });
+
+  it("says whether the model can have heard it when no answer comes", async () => {
+    const upstream = await start((incoming) => incoming.socket.destroy());
+    expect((await faultOf(upstream.send(call()))).wasAsked).toBe(true);
+    // Port 9 is discard's: nothing of ours or anybody's listens there.
+    const nowhere = createUpstream({ url: "http://127.0.0.1:9/v1" });
+    expect((await faultOf(nowhere.send(call()))).wasAsked).toBe(false);
+  });
+
+  it("is given up when the head of the answer does not come in time", async () => {
+    const upstream = await start(() => undefined, { headMs: 200 });
+    expect((await faultOf(upstream.send(call()))).message).toContain("silent");
+  });
+
+  it("is given up when the head of the answer is too large", async () => {
+    const upstream = await start((_incoming, outgoing) => {
+      outgoing.writeHead(200, { "x-long": "x".repeat(20_000) });
+      outgoing.end();
+    });
+    await faultOf(upstream.send(call()));
+  });
+
+  it("ends with its signal, before and after the head of the answer", async () => {
+    const upstream = await start((incoming, outgoing) => {
+      if (incoming.headers["x-openai-internal-codex-responses-lite"] !== undefined) {
+        outgoing.flushHeaders();
+      }
+    });
+    const before = new AbortController();
+    const sent = upstream.send(call(before.signal));
+    setImmediate(() => before.abort());
+    await faultOf(sent);
+    const after = new AbortController();
+    const answer = await upstream.send({ ...call(after.signal), isLite: true });
+    after.abort();
+    await expect(text(answer)).rejects.toThrow();
+  });
+});

@@ -1,0 +1,12 @@
+import { chmod, rm } from "node:fs/promises";
+import type { FastifyInstance } from "fastify";
+
+/** Who may speak on a socket of ours: nobody but our own uid, or our group as well. */
+const modes = { "own uid": 0o600, group: 0o660 } as const;
+
+/** Listens on a unix socket in place of whatever lay there. */
+export async function listenOnSocket(app: FastifyInstance, path: string, whom: keyof typeof modes): Promise<void> {
+  await rm(path, { force: true });
+  await app.listen({ path });
+  await chmod(path, modes[whom]);
+}

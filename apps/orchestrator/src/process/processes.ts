@@ -1,0 +1,54 @@
+import { assertNever } from "@mayfly/core";
+import type { Account } from "../host/account.ts";
+import { becomeAccount } from "../host/account.ts";
+import { preloadLateModules } from "../host/preload.ts";
+import type { Terminal } from "../cli/terminal.ts";
+import { runBroker } from "./broker.ts";
+import { readHandover } from "./handover.ts";
+import { runLocalService } from "./local.ts";
+import { runService, type ServiceHooks } from "./service.ts";
+import type { BrokerSettings, LocalSettings, ServiceSettings, SignerSettings } from "./settings.ts";
+import { readPrivateKey, runSigner } from "./signer.ts";
+import { type Part, READY_FOR_OTHERS } from "./supervise.ts";
+
+const noHooks: ServiceHooks = { debugDump: false, onMachines: () => undefined };
+
+/**
+ * One process of a service, started by its supervisor with its settings on standard input.
+ *
+ * @returns Its exit code. Throws what it cannot do without.
+ */
+export async function runProcess(terminal: Terminal, name: Part["name"], hooks = noHooks): Promise<number> {
+  switch (name) {
+    case "service": {
+      const settings = await begin<ServiceSettings>(terminal);
+      return runService(terminal, settings, () => terminal.tellParent(READY_FOR_OTHERS), hooks);
+    }
+    case "local": {
+      const settings = await begin<LocalSettings>(terminal);
+      return runLocalService(terminal, settings, () => terminal.tellParent(READY_FOR_OTHERS));
+    }
+    case "broker":
+      return runBroker(terminal, await begin<BrokerSettings>(terminal));
+    case "signer": {
+      const privateKey = readPrivateKey();
+      return runSigner(terminal, await begin<SignerSettings>(terminal), privateKey);
+    }
+    default:
+      return assertNever(name);
+  }
+}
+
+/** Takes the settings and becomes its account, once all code is loaded: root's own folders are closed to any other. */
+async function begin<Settings>(terminal: Terminal): Promise<Settings> {
+  const { account, settings } = await readHandover<Settings>(terminal.stdin());
+  await preloadLateModules();
+  become(account);
+  return settings;
+}
+
+function become(account: Account | null): void {
+  if (account !== null) {
+    becomeAccount(account);
+  }
+}

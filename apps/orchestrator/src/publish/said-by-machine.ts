@@ -1,0 +1,21 @@
+import type { EndedRun, Result, RunFacts } from "@mayfly/core";
+
+/**
+ * Every text that came from the run's machine and could be shown: not the answer alone, but what the agent said of itself.
+ * Empty for a run that had none.
+ */
+export function saidByMachine(run: EndedRun, { result }: RunFacts): string[] {
+  if (run.attempt === null) {
+    return [];
+  }
+  const { gate } = run.attempt;
+  const seen = gate?.checks.flatMap((check) => [check.name, check.seen]) ?? [];
+  // Those of the gate together, since a secret may be spread over them.
+  const ofGate = [...seen, ...(gate?.not_applicable ?? [])].join("\n");
+  return [run.ending.detail, ...(result === null ? [] : saidIn(result)), ofGate].filter((text) => text !== "");
+}
+
+function saidIn({ final_message: answer, structured, codex }: Result): string[] {
+  const texts = [answer, structured].flatMap((part) => (part?.state === "present" ? [part.text] : []));
+  return [...texts, codex.error ?? "", codex.version];
+}

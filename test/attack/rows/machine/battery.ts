@@ -1,0 +1,154 @@
+import { readdir, readFile } from "node:fs/promises";
+import type { MachineId, Run } from "@mayfly/core";
+import { readConversation } from "../../../fakes/model/conversation.ts";
+import { run, say } from "../../../fakes/model/script.ts";
+import type { PullView } from "../../../fakes/github/views.ts";
+import { eventually } from "../../../support/service.ts";
+import type { AttackContext } from "../../row.ts";
+import { startRun } from "../../scene.ts";
+import { controlFiles } from "./control-files.ts";
+import { startListeners, type Listeners } from "./listeners.ts";
+import { disguises, markOf, plant, type Planted, type Who } from "./planted.ts";
+import { Report } from "./report.ts";
+import { machineWorld, type MachineWorld } from "./world.ts";
+
+/** A run whose Codex has carried out the whole attack and goes on living in its machine until it is released. */
+export interface Battery extends MachineWorld {
+  readonly who: Who;
+  readonly id: string;
+  readonly pull: PullView;
+  readonly machine: MachineId;
+  /** In everything that the intruder has left anywhere. */
+  readonly mark: string;
+  readonly prompt: string;
+  /** What is in the machine for a scan of it to find. */
+  readonly planted: readonly Planted[];
+  readonly report: Report;
+  readonly listeners: Listeners;
+  /** Lets Codex answer, and waits until its run is over and its receipt is there. Can be repeated. */
+  finish(): Promise<Run>;
+}
+
+/** Some hundred things, each a process, in an emulated machine on a busy host. */
+const ATTACK_MS = 600_000;
+const FINISH_MS = 240_000;
+const YIELD_MS = 30_000;
+const NODE = "/opt/node/bin/node";
+/** What a file is called whose name the machine's disk is made to carry. */
+const BACKING = "/etc/hostname";
+
+const strategies: Readonly<Record<Who, { strategy: string; prompt: string }>> = {
+  codex: { strategy: "unprivileged-user", prompt: "Try everything as codex." },
+  root: { strategy: "unsafe", prompt: "Try everything as root." },
+};
+
+const batteries = new WeakMap<AttackContext, Map<Who, Promise<Battery>>>();
+
+/** The one run of this kind that all rows read from; carried out when it is first asked for. */
+export function battery(context: AttackContext, who: Who): Promise<Battery> {
+  const mine = batteries.get(context) ?? new Map<Who, Promise<Battery>>();
+  batteries.set(context, mine);
+  const known = mine.get(who) ?? carryOut(context, who);
+  mine.set(who, known);
+  return known;
+}
+
+async function carryOut(context: AttackContext, who: Who): Promise<Battery> {
+  const shared = await machineWorld(context, "dumpable");
+  const { world, answer } = shared;
+  const { strategy, prompt } = strategies[who];
+  const mark = markOf(context, who);
+  const listeners = await startListeners();
+  context.atEnd(() => listeners.close());
+  const { addresses, tcp, udp } = listeners;
+  const knowledge = JSON.stringify({ addresses, tcp, udp, backing: BACKING });
+  const command = `${NODE} tools/intruder/main.mjs attack ${mark} '${knowledge}'`;
+  const planted = plant();
+  const [inFile, inPrompt, inDisguise] = planted;
+  let isReleased = false;
+  // While it is held it stays at work, so that nobody takes it for dead.
+  answer(new RegExp(prompt), ({ step }) => {
+    if (step === 0) {
+      return run(command, { yieldTimeMs: YIELD_MS });
+    }
+    return isReleased ? say("Done.") : run("/bin/busybox sleep 5");
+  });
+  answer(/^smuggled$/, [say("smuggled")]);
+  answer(/^Plain instructions\.$/, [say("plain")]);
+  const { id, pull } = await startRun(world, {
+    prompt: `${prompt} (${inPrompt.value})`,
+    sandbox: "danger-full-access",
+    timeout: "30m",
+    frontMatter: [`safety-strategy: ${strategy}`],
+    base: { "AGENTS.md": "Base instructions.\n" },
+    head: {
+      ...controlFiles,
+      ...(await intruderFiles()),
+      "src/data.txt": [inFile.value, ...disguises(inDisguise.value), ""].join("\n"),
+    },
+  });
+  const text = await eventually(
+    async () => {
+      const { run: seen } = await world.control.view(id);
+      if (seen.phase === "publishing" || seen.phase === "done") {
+        throw new Error(`the run ended before the attack did: ${JSON.stringify(seen.ending)}`);
+      }
+      return outputOf(world, prompt);
+    },
+    ATTACK_MS,
+    async () => `${id} has not attacked`,
+  );
+  const { run: seen } = await world.control.view(id);
+  if (seen.phase !== "running") {
+    throw new Error(`the run is ${seen.phase}`);
+  }
+  let finished: Promise<Run> | null = null;
+
+  async function finish(): Promise<Run> {
+    isReleased = true;
+    const { run: ended } = await world.control.waitFor(id, ({ receipt }) => receipt !== null, FINISH_MS);
+    return ended;
+  }
+
+  const report = readReport(text);
+  context.say(`  as ${who}, in seconds: ${JSON.stringify(report.seconds)}`);
+  return {
+    ...shared,
+    who,
+    id,
+    pull,
+    machine: seen.attempt.machine,
+    mark,
+    prompt,
+    planted,
+    report,
+    listeners,
+    finish: () => (finished ??= finish()),
+  };
+}
+
+async function intruderFiles(): Promise<Record<string, string>> {
+  const folder = new URL("../../intruder/", import.meta.url);
+  const names = await readdir(folder);
+  const files = names.map(async (name) => [`tools/intruder/${name}`, await readFile(new URL(name, folder), "utf8")]);
+  return Object.fromEntries(await Promise.all(files)) as Record<string, string>;
+}
+
+/** What the attack printed, once it has ended. */
+function outputOf({ model }: MachineWorld["world"], prompt: string): string | null {
+  for (const { body } of model?.requests ?? []) {
+    const seen = readConversation(body ?? {});
+    if (seen.prompt.includes(prompt) && seen.step > 0) {
+      return seen.outputs[0] ?? "";
+    }
+  }
+  return null;
+}
+
+function readReport(text: string): Report {
+  try {
+    return Report.parse(JSON.parse(text.slice(text.indexOf("{"))));
+  } catch (cause) {
+    throw new Error(`the intruder printed: ${text.slice(0, 400)}`, { cause });
+  }
+}

@@ -1,0 +1,62 @@
+import { z } from "zod";
+
+/** What the intruder prints (test/attack/intruder/main.mjs). It is ours, but it comes out of a machine. */
+const Texts = z.array(z.string());
+const Search = z.object({
+  planted: z.string(),
+  found: Texts,
+  strangers: z.array(z.unknown()),
+  files: Texts,
+});
+const Network = z.object({
+  reached: Texts,
+  answered: Texts,
+  tried: z.number(),
+  channel: z.string(),
+  raw: z.record(z.string(), z.number().nullable()),
+  control: z.string(),
+});
+const Names = z.object({ answered: Texts, tried: z.number(), system: z.string(), resolvers: Texts });
+
+export const Report = z.object({
+  /** How long each part took. */
+  seconds: z.record(z.string(), z.number()),
+  saw: Texts,
+  honoured: Texts,
+  plain: z
+    .object({ status: z.number().nullish(), said: z.string().optional(), fault: z.string().optional() })
+    .nullable(),
+  status: z.record(z.string(), z.string()),
+  hidden: z.object({
+    hidden: z.number(),
+    strangers: z.array(z.number()),
+    opened: Texts,
+    signalled: z.array(z.unknown()),
+    traced: z.array(z.number()),
+  }),
+  search: Search,
+  searchAsRootOfNamespace: Search.nullable(),
+  rights: z
+    .object({
+      tried: z.number(),
+      worked: Texts,
+      controls: z.record(z.string(), z.number().nullable()),
+      setuid: Texts,
+      fileCapabilities: Texts,
+    })
+    .nullable(),
+  network: Network,
+  /** As root, in the network in which the agent dials the broker. */
+  networkOfAgent: Network.nullable(),
+  names: Names,
+  namesOfAgent: Names.nullable(),
+  relay: z.object({
+    answers: z.record(z.string(), z.string()),
+    replaced: Texts,
+    crowded: z.number(),
+    smuggled: z.string(),
+  }),
+  disk: z.record(z.string(), z.string()),
+  left: z.object({ written: Texts }),
+});
+export type Report = z.infer<typeof Report>;

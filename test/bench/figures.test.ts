@@ -1,0 +1,29 @@
+import { describe, expect, it } from "vitest";
+import { figuresOf, ratioOf, renderReport } from "./figures.ts";
+
+const hundred = Array.from({ length: 100 }, (_, index) => index + 1);
+const double = hundred.map((ms) => ms * 2);
+
+describe("the figures of the bench", () => {
+  it("are medians and 99th percentiles, whatever the order", () => {
+    const figures = figuresOf({ firstByteMs: hundred.toReversed(), eventMs: [7] });
+    expect(figures).toEqual({ firstByteMs: { median: 50, p99: 99 }, eventMs: { median: 7, p99: 7 } });
+  });
+
+  it("are compared with those of the same run", () => {
+    const direct = figuresOf({ firstByteMs: hundred, eventMs: hundred });
+    const gateway = figuresOf({ firstByteMs: double, eventMs: hundred });
+    const ratio = ratioOf(gateway, direct);
+    expect(ratio).toEqual({ firstByteMs: { median: 2, p99: 2 }, eventMs: { median: 1, p99: 1 } });
+    const memory = {
+      start: { resident: 100, held: 40 },
+      middle: { resident: 110, held: 41 },
+      end: { resident: 120, held: 40 },
+    };
+    const report = { streams: 2, rounds: 1, events: 4, broken: 0, direct, gateway, ratio, gatewayMemoryMib: memory };
+    const text = renderReport(report);
+    expect(text).toMatch(/first byte, median +50\.00 ms +100\.00 ms +2\.00 x/);
+    expect(text).toContain("100 MiB at the start, 110 halfway, 120 at the end (1.20 x)");
+    expect(text).toContain("40 MiB at the start, 41 halfway, 40 at the end (1.00 x)");
+  });
+});
