@@ -239,8 +239,8 @@ const defencesWithoutMachine: readonly Defence[] = [
     row: "T23",
     name: "the search for active words",
     file: `${CORE}/safe-output/active-words.ts`,
-    find: "export function isActive(word: string): boolean {\n",
-    replace: "export function isActive(word: string): boolean {\n  return word === '';\n",
+    find: "return ACTIVE.find(({ pattern }) => pattern.test(word))",
+    replace: 'return ACTIVE.find(({ pattern }) => pattern.test(word) && word === "")',
   },
   {
     row: "T25",

@@ -56,7 +56,8 @@ async function main(args: readonly string[]): Promise<number> {
   } catch (error) {
     if (stop.signal.aborted) {
       tell("stopped; everything is tidied up");
-      return INTERRUPTED;
+      // The row that was under way has lost what it stood on, and would wait for it.
+      process.exit(INTERRUPTED);
     }
     throw error;
   }

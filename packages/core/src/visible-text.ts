@@ -14,9 +14,12 @@ const COMMENT_END = "-->";
  * HTML comments, and how many characters were hidden that way. Line ends become `\n`. Linear in the text's length.
  */
 export function visibleText(text: string): { readonly text: string; readonly hidden: number } {
-  const characters = withoutInvisible(text);
-  const comments = withoutComments(characters.text);
-  return { text: comments.text, hidden: characters.hidden + comments.hidden };
+  // Comments first, as the page's reader finds them: an invisible character within `-->` keeps one open. Then those that
+  // appear once such characters are gone.
+  const comments = withoutComments(text);
+  const characters = withoutInvisible(comments.text);
+  const rest = withoutComments(characters.text);
+  return { text: rest.text, hidden: comments.hidden + characters.hidden + rest.hidden };
 }
 
 /** The same, but comments stay: for texts that people read as source. */

@@ -5,6 +5,13 @@ const HIDDEN = "[secret]";
 /** A shorter value is no secret, and hiding it would hide words. */
 const SECRET_CHARS_MIN = 8;
 
+/**
+ * What a terminal obeys or a reader does not see, and JSON leaves as it is: in a line of JSON it can only stand inside a
+ * string.
+ */
+const UNSEEN =
+  /(?!\n)[\p{Cc}\p{Cf}\p{Co}\p{Cs}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}\p{Noncharacter_Code_Point}]/gu;
+
 /** A structured log on standard error, and the one way to keep values out of it. */
 export interface ServiceLog {
   readonly log: Logger;
@@ -32,7 +39,7 @@ export function createLog(options: { level: string; write?: (line: string) => vo
         for (const secret of secrets) {
           safe = safe.replaceAll(secret, HIDDEN);
         }
-        write(safe);
+        write(safe.replace(UNSEEN, escaped));
       },
     },
   );
@@ -46,4 +53,11 @@ export function createLog(options: { level: string; write?: (line: string) => vo
       }
     },
   };
+}
+
+/** The same character as JSON's escape of it. */
+function escaped(character: string): string {
+  return Array.from({ length: character.length }, (_, at) => {
+    return `\\u${character.charCodeAt(at).toString(16).padStart(4, "0")}`;
+  }).join("");
 }

@@ -48,7 +48,8 @@ export function createDispatch(deps: DispatchDeps): Dispatch {
       return null;
     }
     const [foundRun, foundMachine] = await Promise.all([store.loadRun(run.id), store.loadMachine(machineId)]);
-    if (foundRun === null || foundMachine === null) {
+    // Another machine may have been faster: what does not wait any more is not given out.
+    if (foundRun?.value.phase !== "queued" || foundMachine === null) {
       return null;
     }
     const now = clock.now();

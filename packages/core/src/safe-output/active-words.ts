@@ -8,7 +8,7 @@ export interface Segment {
 }
 
 /** Closing keywords, at the end of the text before a reference. */
-const KEYWORD = /(?<![\p{L}\p{N}_-])(?:close[sd]?|fix(?:e[sd])?|resolve[sd]?):?\s*$/iu;
+const KEYWORD = /(?<![\p{L}\p{N}_])(?:close[sd]?|fix(?:e[sd])?|resolve[sd]?):?\s*$/iu;
 /** Quotes, brackets, marks of emphasis and stops around a word stay outside its code span. */
 const AROUND_START = "(\"'“‘[{<«*_~|";
 const AROUND_END = ")]}>\"'”’»*_~|.,;:!?";

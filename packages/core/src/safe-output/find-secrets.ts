@@ -9,6 +9,9 @@ export interface SecretHit {
 /** Shorter values would be found by chance once case and punctuation are ignored. */
 const FOLDED_CHARS_MIN = 10;
 
+/** A leak may have lost its beginning or its end: log filters know secrets by `sk-` and the like. */
+const PIECE_CHARS = 16;
+
 /** What credentials of others, and our own, look like. Each is bounded, so that none can be made slow. */
 const PATTERNS: readonly { readonly kind: string; readonly pattern: RegExp }[] = [
   { kind: "GitHub installation token", pattern: /ghs_[A-Za-z0-9._-]{36}/ },
@@ -51,12 +54,21 @@ export function findSecrets(text: string, known: readonly string[]): SecretHit[]
 
 /** The first form in which the value occurs in any of the folded texts. */
 function formIn(texts: readonly string[], value: string): string | null {
-  for (const { form, needle } of forms(value)) {
+  for (const { form, needle } of piecesOf(value).flatMap(forms)) {
     if (needle.length >= FOLDED_CHARS_MIN && texts.some((text) => text.includes(needle))) {
       return form;
     }
   }
   return null;
+}
+
+/** Pieces next to each other, so that any part of a value that is twice as long as a piece holds a whole one. */
+function piecesOf(value: string): string[] {
+  if (value.length < 2 * PIECE_CHARS) {
+    return [value];
+  }
+  const starts = Array.from({ length: Math.floor(value.length / PIECE_CHARS) }, (_, index) => index * PIECE_CHARS);
+  return [...starts, value.length - PIECE_CHARS].map((start) => value.slice(start, start + PIECE_CHARS));
 }
 
 function forms(value: string): { form: string; needle: string }[] {

@@ -33,6 +33,11 @@ describe("safe output", () => {
     ["Fixes: #12.", "`Fixes: #12`."],
     ["fixes\nacme/app#12", "`fixes acme/app#12`"],
     ["fixes [it](https://github.com/acme/app/issues/1)", "`fixes` [it](https://github.com/acme/app/issues/1)"],
+    ["auto-fixes #12", "auto-`fixes #12`"],
+    [
+      "<!--fixes https://github.com/acme/app/pull/1",
+      "\\<!--`fixes` [`https://github.com/acme/app/pull/1`](https://github.com/acme/app/pull/1)",
+    ],
     ["/merge", "`/merge`"],
     ["::error::x", "`::error::x`"],
     ["##[group]x", "`##[group]x`"],

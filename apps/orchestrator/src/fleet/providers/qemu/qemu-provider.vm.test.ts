@@ -84,9 +84,11 @@ describe("a running machine", () => {
     expect(status).toMatch(/^Seccomp:\t2$/m);
   });
 
-  it("has its state where only the service's user can go", async () => {
-    const { mode, uid } = await stat(machineFolder(stateDir, id).root);
-    expect([mode & 0o777, uid]).toEqual([0o700, user.uid]);
+  it("has its state where only the service can go, and the broker's group to the channel alone", async () => {
+    const { root, channel, qmp, dump } = machineFolder(stateDir, id);
+    const found = await Promise.all([root, channel, qmp, dump].map((path) => stat(path)));
+    expect(found.map(({ mode }) => (mode & 0o777).toString(8))).toEqual(["710", "771", "701", "701"]);
+    expect(found.map(({ uid }) => uid)).toEqual([user.uid, user.uid, user.uid, user.uid]);
   });
 
   it("is reached through its channel, also by a broker that was restarted", async () => {
@@ -171,7 +173,8 @@ describe("ensureDestroyed", () => {
       `channel socket ${root}/channel/broker.sock`,
       `state folder ${root}`,
     ]);
-    await expect(stat(`/proc/${pid}`)).rejects.toThrow("ENOENT");
+    // A dead one stays listed until its parent, which is dying too, has taken note.
+    await expect.poll(() => stat(`/proc/${pid}`).then(() => "there", String)).toContain("ENOENT");
     await expect(stat(root)).rejects.toThrow("ENOENT");
     expect(await provider.list()).not.toContainEqual(expect.objectContaining({ id }));
     expect((await provider.ensureDestroyed(id)).checks.every(({ absent }) => absent)).toBe(true);
