@@ -19,6 +19,7 @@ import {
 } from "@mayfly/core";
 import { createAuthorise } from "../../apps/orchestrator/src/broker/authorise.ts";
 import { createChannels } from "../../apps/orchestrator/src/broker/channels.ts";
+import { cutUnentitled } from "../../apps/orchestrator/src/broker/cut-unentitled.ts";
 import { createCredentials } from "../../apps/orchestrator/src/broker/issuers/credentials.ts";
 import { createFixedKeyIssuer } from "../../apps/orchestrator/src/broker/issuers/fixed-key.ts";
 import { createModelGateway } from "../../apps/orchestrator/src/broker/model-gateway.ts";
@@ -81,6 +82,8 @@ export interface BrokerBench {
   readonly modelKey: string;
   /** Moves the broker's clock. */
   pass(ms: number): void;
+  /** Looks at the calls under way, as the broker does every few seconds. */
+  look(): Promise<void>;
   addRun(): Promise<RunId>;
   addMachine(): Promise<Channel>;
   run(id: RunId): Promise<Run>;
@@ -112,9 +115,20 @@ export async function startBroker(redis: TestRedis, script: Script, budgets = no
   const fixed = { name: "static", key: new Secret(modelKey), header: "authorization", prefix: "Bearer " };
   const credentials = createCredentials({ issuer: createFixedKeyIssuer(fixed), clock, log });
   const upstream = createUpstream({ url: model.url });
-  const gateway = createModelGateway({ upstream, credentials, spend, prices, budgets, records, clock, log });
+  const gateway = createModelGateway({
+    upstream,
+    credentials,
+    spend,
+    outputTokensMax: limits.modelOutputTokensMax,
+    prices,
+    budgets,
+    records,
+    clock,
+    log,
+  });
+  const authorise = createAuthorise({ store, clock });
   const channels = createChannels({
-    authorise: createAuthorise({ store, clock }),
+    authorise,
     dispatch: createDispatch({ store, records, wakeups, clock, ids: randomIds, recheck: async () => null }),
     records,
     results,
@@ -137,6 +151,7 @@ export async function startBroker(redis: TestRedis, script: Script, budgets = no
     pass(ms) {
       now += ms;
     },
+    look: () => cutUnentitled({ gateway, authorise }),
     async addRun() {
       const run = queuedRun(now);
       await store.commit([{ kind: "run", value: run, version: 0 }]);

@@ -26,6 +26,7 @@ describe("what is said over a channel", () => {
     ["bytes that are no text", { path: "/v1/heartbeat", body: Buffer.from([0x22, 0xff, 0xfe, 0x22]) }, "BODY_INVALID"],
     ["a byte order mark", { path: "/v1/heartbeat", body: "\ufeff{}" }, "BODY_INVALID"],
     ["lists in lists", { path: "/v1/heartbeat", body: `${"[".repeat(9)}${"]".repeat(9)}` }, "BODY_INVALID"],
+    ["ten thousand values", { path: "/v1/result", body: `[${"[],".repeat(6_000)}0]` }, "BODY_INVALID"],
     ["half a character", { path: "/v1/heartbeat", body: '"\\ud800"' }, "BODY_INVALID"],
     [
       "of no stated length",
@@ -96,6 +97,14 @@ describe("what is said over a channel", () => {
     expect(answer.text).not.toMatch(/[\\/](node_modules|apps|src)|\bat \w+ \(/);
     expect(await scene.broker.run(run)).toMatchObject({ phase: "running", attempt: { frozenAt: null } });
     expect(scene.broker.model.requests).toHaveLength(0);
+  });
+
+  it("is not even read when it comes without its right", async () => {
+    const { channel } = await beginAttempt();
+    for (const path of ["/v1/gate", "/v1/events", "/v1/result"]) {
+      const answer = await channel.call({ path, token: "mfc_none", body: "{".repeat(50_000) });
+      expect([path, answer.code]).toEqual([path, "CAPABILITY_INVALID"]);
+    }
   });
 
   it("is refused when it is not HTTP, or two kinds of it at once", async () => {

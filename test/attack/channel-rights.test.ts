@@ -141,6 +141,20 @@ describe("a capability and a key", () => {
     expect((await channel.call({ path: "/v1/responses", token: key, body: modelCall })).code).toBe("KEY_INVALID");
   });
 
+  it("end a model call that is under way when the lease ends, though nobody says so", async () => {
+    scene.script = [stall({ afterEvents: 2 }), say("never")];
+    const { channel, key } = await beginAttempt();
+    const call = channel.call({ path: "/v1/responses", token: key, body: modelCall }).catch(() => "cut");
+    await scene.broker.model.whenRequested(1);
+    await scene.broker.look();
+    expect(scene.broker.model.requests[0]?.isAborted).toBe(false);
+    scene.broker.pass(limits.heartbeatLossMs);
+    await scene.broker.look();
+    const ended = await call;
+    expect(typeof ended === "string" ? ended : ended.text).not.toContain("response.completed");
+    await expect.poll(() => scene.broker.model.requests[0]?.isAborted).toBe(true);
+  });
+
   it("end a model call that is under way at freeze", async () => {
     scene.script = [stall({ afterEvents: 2 }), say("never")];
     const { channel, capability, key } = await beginAttempt();

@@ -81,11 +81,12 @@ function joined(mine: readonly Row[]): Row {
 }
 
 async function runAll(mine: readonly Row[], context: AttackContext): Promise<Verdict> {
-  let all: Verdict = { held: null, why: "", cases: 0 };
+  let all: Verdict = { held: true, why: "", cases: 0 };
   for (const part of mine) {
     const { held, why, cases } = await part.run(context);
     all = {
-      held: held ?? all.held,
+      // A part that was not tried leaves the row untried.
+      held: held === null ? null : all.held,
       why: [all.why, why].filter((text) => text !== "").join("; "),
       cases: all.cases + cases,
     };

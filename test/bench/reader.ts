@@ -21,6 +21,15 @@ const STREAM_MS = 30_000;
 
 const Event = z.object({ type: z.string(), sequence_number: z.int().optional(), at: z.number().optional() });
 
+/** Null for what is no event of the stand-in's. */
+function readEvent(text: string): z.infer<typeof Event> | null {
+  try {
+    return Event.parse(JSON.parse(text.slice(text.indexOf("data: ") + 6)));
+  } catch {
+    return null;
+  }
+}
+
 /** Makes one call and reads its stream to the end. Never throws: a fault makes the reading incomplete. */
 export async function readStream(call: StreamCall): Promise<Reading> {
   const { promise, resolve } = Promise.withResolvers<void>();
@@ -39,7 +48,12 @@ export async function readStream(call: StreamCall): Promise<Reading> {
     const events = (rest + chunk).split("\n\n");
     rest = events.pop() ?? "";
     for (const event of events) {
-      const { type, sequence_number, at } = Event.parse(JSON.parse(event.slice(event.indexOf("data: ") + 6)));
+      const read = readEvent(event);
+      if (read === null) {
+        isInOrder = false;
+        continue;
+      }
+      const { type, sequence_number, at } = read;
       if (at !== undefined) {
         isInOrder &&= sequence_number === eventMs.length;
         eventMs.push(readAt - at);

@@ -237,6 +237,7 @@ async function helpOf(command: readonly string[]): Promise<string> {
     program: "",
     stdin: () => process.stdin,
     tellParent: () => undefined,
+    onOrphaned: () => undefined,
   };
   try {
     await createProgram(terminal, [...command, "--help"]);

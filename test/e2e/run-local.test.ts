@@ -5,10 +5,13 @@ import { tmpdir } from "node:os";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { decide, run, say } from "../fakes/model/script.ts";
+import { eventually, processesNaming } from "../support/service.ts";
 import { createFakeModel, type FakeModel } from "../fakes/model/server.ts";
 
 const MAIN = fileURLToPath(new URL("../../apps/orchestrator/src/main.ts", import.meta.url));
 const KEY = "sk-test-of-a-local-run-0123456789";
+/** Destroying a machine whose broker is gone waits for that broker first. */
+const GONE_MS = 90_000;
 
 let folder: string;
 /** Where the command keeps its state while it runs. */
@@ -94,6 +97,24 @@ describe("mayfly run local", () => {
     expect(stderr).toContain("cancelled");
     expect(stderr).toContain("is gone");
     expect(await readdir(scratch)).toEqual([]);
+  });
+
+  it("leaves no machine, no process and no file of it when it is killed", async () => {
+    const child = start(["--prompt", "Read the greeting"], withModel());
+    await end(child, (text) => {
+      if (text.includes("machine claimed")) {
+        child.kill("SIGKILL");
+      }
+    });
+    expect(child.signalCode).toBe("SIGKILL");
+    await eventually(
+      async () => ((await processesNaming(scratch)).length === 0 ? true : null),
+      GONE_MS,
+      async () => `processes left: ${(await processesNaming(scratch)).join(", ")}`,
+    );
+    const left = await readdir(scratch, { recursive: true, withFileTypes: true });
+    expect(left.filter((one) => one.isFile()).map(({ name }) => name)).toEqual([]);
+    await Promise.all((await readdir(scratch)).map((name) => rm(`${scratch}/${name}`, { recursive: true })));
   });
 
   it.each([

@@ -34,6 +34,7 @@ const terminal: Terminal = {
   program: fileURLToPath(import.meta.url),
   stdin: () => process.stdin,
   tellParent: (message) => void process.send?.(message),
+  onOrphaned: () => undefined,
 };
 
 async function dump({ provider }: MachineHost, { machine, toFile }: DumpRequest): Promise<DumpAnswer> {

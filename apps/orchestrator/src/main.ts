@@ -4,6 +4,10 @@ import { CommanderError } from "commander";
 import { createProgram } from "./cli/program.ts";
 import type { Terminal } from "./cli/terminal.ts";
 
+/** One process of a service ends with its supervisor, whatever ended that; unless it has something to tidy up first. */
+let orphaned = (): void => process.exit(1);
+process.once("disconnect", () => orphaned());
+
 /** The one place that reads the environment, and the one that ends the process. */
 const terminal: Terminal = {
   env: process.env,
@@ -12,16 +16,18 @@ const terminal: Terminal = {
   isRoot: process.getuid?.() === 0,
   isInteractive: process.stderr.isTTY,
   onStop(stop) {
-    process.once("SIGINT", stop);
-    process.once("SIGTERM", stop);
+    // A second one asks for what is under way already; a terminal that is closed asks for it too.
+    for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
+      process.on(signal, stop);
+    }
   },
   program: fileURLToPath(import.meta.url),
   stdin: () => process.stdin,
   tellParent: (message) => void process.send?.(message),
+  onOrphaned(end) {
+    orphaned = end;
+  },
 };
-
-// One process of a service ends with its supervisor, whatever ended that.
-process.once("disconnect", () => process.exit(1));
 
 try {
   process.exitCode = await createProgram(terminal, process.argv.slice(2));

@@ -25,7 +25,7 @@ export type IssuerConfig =
 
 type Model = ConfigSchema["model"];
 type Kind = Model["issuer"];
-type Name = Exclude<keyof Model, "url" | "issuer" | "default" | "prices">;
+type Name = Exclude<keyof Model, "url" | "issuer" | "default" | "output_tokens_max" | "prices">;
 
 const KEY_SECONDS_DEFAULT = 3_600;
 

@@ -154,6 +154,9 @@ const Listen = z.strictObject({
     .prefault({}),
 });
 
+/** More than any model gives in one answer. */
+const OUTPUT_TOKENS_MAX = 1_000_000;
+
 const Model = z.strictObject({
   url: setting(
     {
@@ -249,6 +252,14 @@ const Model = z.strictObject({
   default: setting(
     { environment: "MAYFLY_MODEL", description: "The model of tasks that name none." },
     Text.max(128).default("gpt-5.5"),
+  ),
+  output_tokens_max: setting(
+    {
+      environment: "MAYFLY_MODEL_OUTPUT_TOKENS_MAX",
+      description:
+        "The most tokens of one answer, as the broker asks the model (`max_output_tokens`) and charges before a call. Lower it for a model that allows fewer.",
+    },
+    wholeNumber(1, OUTPUT_TOKENS_MAX).default(limits.modelOutputTokensMax),
   ),
   prices: PriceSettings.prefault({}),
 });

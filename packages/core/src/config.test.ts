@@ -46,6 +46,7 @@ describe("parseConfig", () => {
         url: "https://api.openai.com/v1",
         issuer: null,
         default: "gpt-5.5",
+        outputTokensMax: 128_000,
         prices: { asOf: null, rows: [] },
       },
       budgets: {

@@ -35,6 +35,8 @@ export interface Config {
     /** Null when nothing says whose credential to show: then no run is possible. */
     readonly issuer: IssuerConfig | null;
     readonly default: string;
+    /** Asked of the model as the most tokens of one answer. */
+    readonly outputTokensMax: number;
     readonly prices: Prices;
   };
   readonly budgets: Budgets;
@@ -133,6 +135,7 @@ function shape(data: ConfigSchema, sources: ConfigSources): Config {
       url: model.url,
       issuer: issuerOf(model),
       default: model.default,
+      outputTokensMax: model.output_tokens_max,
       prices: pricesOf(model.prices),
     },
     budgets: budgetsOf(data.budgets),

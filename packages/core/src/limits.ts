@@ -60,6 +60,8 @@ export const limits = {
   eventsPerRunMax: 5000,
   /** Objects in objects of whatever the agent says; the deepest, a result's output, has four. */
   frameDepthMax: 8,
+  /** Names and values in one frame: a batch of 200 events has some 1,000. Short ones take a hundred times their length in memory. */
+  frameValuesMax: 10_000,
   /** Anything else the agent says. */
   agentBodyBytesMax: 64 * KIB,
 

@@ -2,11 +2,11 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { randomUUID } from "node:crypto";
 import { once } from "node:events";
 import { closeSync, openSync } from "node:fs";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { createServer, type IncomingMessage } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { createLog } from "../../../apps/orchestrator/src/host/log.ts";
@@ -85,6 +85,7 @@ export async function createScene(): Promise<Scene> {
         log,
       });
       const server = buildSignerServer(core, log);
+      await mkdir(dirname(socket), { recursive: true });
       await rm(socket, { force: true });
       await server.listen({ path: socket });
       running = { core, server };

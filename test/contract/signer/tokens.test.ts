@@ -1,4 +1,5 @@
 import { randomUUID } from "node:crypto";
+import { once } from "node:events";
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
@@ -114,7 +115,7 @@ describe("after a crash of the service", () => {
   });
 });
 
-describe("after a crash of the signer", () => {
+describe("after the end of the signer", () => {
   it("its tokens stay good for the service that lives, and die as ever", async () => {
     const signer = scene.client();
     const { token } = await signer.mint(mintOf("publish"));
@@ -144,6 +145,22 @@ describe("after a crash of the signer", () => {
     await scene.client().publicKeys();
     await scene.core().sweep();
     expect(alive()).toBe(0);
+  });
+
+  it("the real one, told to stop, leaves none alive", async () => {
+    await scene.crash();
+    const signer = scene.client();
+    const child = await startSignerProcess(scene);
+    try {
+      await Promise.all(everyPurpose.map((purpose) => signer.mint(mintOf(purpose))));
+      expect(alive()).toBe(everyPurpose.length);
+      const ended = once(child, "exit");
+      child.kill("SIGTERM");
+      await ended;
+      expect(alive()).toBe(0);
+    } finally {
+      await kill(child);
+    }
   });
 
   it("the real one, killed, knows every token it had handed out", async () => {

@@ -18,7 +18,7 @@ import {
   type Sources,
   type Wakeups,
 } from "@mayfly/core";
-import type { FastifyInstance } from "fastify";
+import type { FastifyInstance, FastifyRequest } from "fastify";
 import type { Logger } from "pino";
 import type { z } from "zod";
 import { type Dispatch, hashOf } from "../runs/dispatch.ts";
@@ -49,6 +49,13 @@ export interface AttemptRoutesDeps {
 /** Everything a machine may say, on its own channel. The machine is the channel's; nothing it sends says which it is. */
 export function registerAttemptRoutes(app: FastifyInstance, machine: MachineId, deps: AttemptRoutesDeps): void {
   const { authorise, records, results, ids, clock } = deps;
+
+  /** Before a body is read, let alone parsed: what comes without its right costs nothing. */
+  const withRight = {
+    async onRequest({ headers }: FastifyRequest): Promise<void> {
+      await authorise.capabilityOnceGood(machine, headers.authorization);
+    },
+  };
 
   async function tell(run: RunId, event: RunEvent): Promise<void> {
     await records.applyToRun(run, event);
@@ -86,7 +93,7 @@ export function registerAttemptRoutes(app: FastifyInstance, machine: MachineId, 
     return reply.send(Readable.from(await deps.sources.openPack(run.id)));
   });
 
-  app.post("/v1/gate", async (request) => {
+  app.post("/v1/gate", withRight, async (request) => {
     const { run } = await authorise.capability(machine, request.headers.authorization);
     const report = parse(GateReport, request.body);
     if (report.checks.some(({ ok }) => !ok) || report.safety_strategy !== run.request.task.safetyStrategy) {
@@ -112,7 +119,7 @@ export function registerAttemptRoutes(app: FastifyInstance, machine: MachineId, 
     return { stop: reasonToStop(standing, clock.now()) };
   });
 
-  app.post("/v1/events", { bodyLimit: limits.eventBatchBytesMax * 2 }, async (request) => {
+  app.post("/v1/events", { ...withRight, bodyLimit: limits.eventBatchBytesMax * 2 }, async (request) => {
     const { run, attempt } = await authorise.capability(machine, request.headers.authorization);
     const { first, events } = parse(EventBatch, request.body);
     const next = await results.appendEvents(run.id, attempt.epoch, first, events);
@@ -130,7 +137,7 @@ export function registerAttemptRoutes(app: FastifyInstance, machine: MachineId, 
     return {};
   });
 
-  app.post("/v1/result", { bodyLimit: limits.resultBytesMax }, async (request) => {
+  app.post("/v1/result", { ...withRight, bodyLimit: limits.resultBytesMax }, async (request) => {
     const { run, attempt } = await authorise.capabilityOnceGood(machine, request.headers.authorization);
     const frame = parse(ResultFrame, request.body);
     if (frame.epoch !== attempt.epoch) {

@@ -25,6 +25,8 @@ export interface Authorise {
   capability(machine: MachineId, header: string | undefined): Promise<Standing>;
   /** The capability is this attempt's, dead or alive: enough to be told to stop, or to deliver the result. */
   capabilityOnceGood(machine: MachineId, header: string | undefined): Promise<Standing>;
+  /** Whether the machine's attempt may still call the model, whoever asks for it. */
+  isEntitled(machine: MachineId): Promise<boolean>;
   /** The key is this attempt's and alive. Throws KEY_INVALID, ENDED. */
   key(machine: MachineId, header: string | undefined): Promise<Standing>;
 }
@@ -61,6 +63,10 @@ export function createAuthorise(deps: { store: Store; clock: Clock }): Authorise
 
   return {
     capabilityOnceGood,
+    async isEntitled(id) {
+      const found = await standing(id);
+      return found !== null && hasRight(found);
+    },
     async capability(id, header) {
       const found = await capabilityOnceGood(id, header);
       if (!hasRight(found)) {

@@ -1,4 +1,14 @@
-import type { Budgets, Clock, Config, Ids, IssuerConfig, MachineId, RunId } from "@mayfly/core";
+import { setTimeout as wait } from "node:timers/promises";
+import {
+  type Budgets,
+  type Clock,
+  type Config,
+  type Ids,
+  type IssuerConfig,
+  type MachineId,
+  type RunId,
+  Secret,
+} from "@mayfly/core";
 import type { FastifyInstance } from "fastify";
 import type { Logger } from "pino";
 import { createDispatchClient } from "../runs/dispatch-client.ts";
@@ -9,6 +19,7 @@ import { connectForCommands, connectForQueue, type RedisAddress, waitUntilReady 
 import { createStores, REDIS_PREFIX } from "../store/stores.ts";
 import { createAuthorise } from "./authorise.ts";
 import { createChannels } from "./channels.ts";
+import { cutUnentitled } from "./cut-unentitled.ts";
 import { buildBrokerControl } from "./control-server.ts";
 import { createCredentials } from "./issuers/credentials.ts";
 import { createIssuer } from "./issuers/create-issuer.ts";
@@ -18,6 +29,10 @@ import { createUpstream } from "./upstream-request.ts";
 const REDIS_START_MS = 30_000;
 /** How often credentials of attempts that are over are looked for: a crash may have left some. */
 const SWEEP_MS = 60_000;
+/** How long a model call may go on after its attempt has lost its rights. */
+const LOOK_MS = 5_000;
+/** What the end of the process may take: its supervisor waits a little longer. */
+const REVOKE_MS = 5_000;
 
 /** A model, and somebody to have a credential from. */
 export type BrokerModel = Config["model"] & { readonly issuer: IssuerConfig };
@@ -41,6 +56,8 @@ export interface Broker {
   readonly control: FastifyInstance;
   /** Listens for every machine there is: those at work when a broker before this one ended find it again. */
   start(): Promise<void>;
+  /** Revokes every credential, within seconds; what could not be revoked is the next sweep's. */
+  revokeAll(): Promise<void>;
   /** Ends every channel and revokes every credential. */
   close(): Promise<void>;
 }
@@ -60,14 +77,16 @@ export async function buildBroker(deps: BrokerDeps): Promise<Broker> {
     upstream,
     credentials,
     spend,
+    outputTokensMax: model.outputTokensMax,
     prices: model.prices,
     budgets: deps.budgets,
     records,
     clock,
     log,
   });
+  const authorise = createAuthorise({ store, clock });
   const channels = createChannels({
-    authorise: createAuthorise({ store, clock }),
+    authorise,
     dispatch: createDispatchClient(deps.dispatchSocket),
     records,
     results,
@@ -80,6 +99,8 @@ export async function buildBroker(deps: BrokerDeps): Promise<Broker> {
     folderOf: deps.channelFolder,
     onModelDone: (run, epoch) => void credentials.release(run, epoch),
   });
+  // A key of the operator's is good whether or not a call was made with it, and the Admin key most of all.
+  const standing = Object.values(model.issuer).flatMap((value) => (value instanceof Secret ? [value.reveal()] : []));
   const control = buildBrokerControl({
     channels: {
       ensureOpen: channels.ensureOpen,
@@ -91,7 +112,7 @@ export async function buildBroker(deps: BrokerDeps): Promise<Broker> {
         }
       },
     },
-    secrets: credentials.secrets,
+    secrets: () => [...standing, ...credentials.secrets()],
   });
 
   async function isLive(id: RunId, epoch: number): Promise<boolean> {
@@ -103,13 +124,25 @@ export async function buildBroker(deps: BrokerDeps): Promise<Broker> {
     credentials.sweep(isLive).catch((err: unknown) => log.warn({ err }, "credentials could not be swept yet"));
   }
 
+  function look(): void {
+    cutUnentitled({ gateway, authorise }).catch((err: unknown) =>
+      log.warn({ err }, "model calls under way could not be looked at"),
+    );
+  }
+
+  async function revokeAll(): Promise<void> {
+    await Promise.race([credentials.close(), wait(REVOKE_MS, undefined, { ref: false })]);
+  }
+
   let sweeping: NodeJS.Timeout | null = null;
+  let looking: NodeJS.Timeout | null = null;
 
   return {
     control,
     async start() {
       sweeping = setInterval(sweep, SWEEP_MS);
       sweep();
+      looking = setInterval(look, LOOK_MS);
       const machines = await store.listLiveMachines();
       await Promise.all(
         machines.map(({ id }) =>
@@ -118,11 +151,13 @@ export async function buildBroker(deps: BrokerDeps): Promise<Broker> {
         ),
       );
     },
+    revokeAll,
     async close() {
       clearInterval(sweeping ?? undefined);
+      clearInterval(looking ?? undefined);
       await control.close();
       await channels.close();
-      await credentials.close();
+      await revokeAll();
       upstream.close();
       await wakeups.close();
       redis.disconnect();

@@ -99,7 +99,11 @@ function readFramesStrictly(app: FastifyInstance): void {
     } catch {
       throw new Refusal("BODY_INVALID");
     }
-    const read = readStrictJson(text, { depthMax: limits.frameDepthMax, charsMax: limits.resultBytesMax });
+    const read = readStrictJson(text, {
+      depthMax: limits.frameDepthMax,
+      charsMax: limits.resultBytesMax,
+      valuesMax: limits.frameValuesMax,
+    });
     if (!read.ok) {
       throw new Refusal("BODY_INVALID");
     }

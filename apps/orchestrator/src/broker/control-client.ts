@@ -6,6 +6,8 @@ import { createSocketClient } from "../host/socket-client.ts";
 const ANSWER_MS = 30_000;
 /** A broker that ended is there again within a second or two. */
 const RETRY_MS = 15_000;
+/** Its first start loads its code and waits for Redis, beside others that do the same on a small host. */
+const START_MS = 120_000;
 
 const Found = z.strictObject({ found: z.array(z.strictObject({ kind: z.string(), form: z.string() })) });
 
@@ -19,9 +21,10 @@ export interface BrokerClient extends Channels {
 
 export function createBrokerClient(socket: string): BrokerClient {
   const client = createSocketClient({ socket, answerMs: ANSWER_MS, retryMs: RETRY_MS, who: "the broker" });
+  const starting = createSocketClient({ socket, answerMs: ANSWER_MS, retryMs: START_MS, who: "the broker" });
   return {
     async ready() {
-      await client.ask("GET", "/ready");
+      await starting.ask("GET", "/ready");
     },
     async ensureOpen(id) {
       await client.ask("POST", `/channels/${id}/open`);

@@ -17,6 +17,8 @@ export interface OpenCall {
 export interface Calls {
   /** Throws BUSY, CALLS_CLOSED. */
   open(machine: MachineId, reply: FastifyReply): OpenCall;
+  /** Machines that have calls under way. */
+  machines(): MachineId[];
   /** Ends every call of this machine at once, and forgets what was refused. Idempotent. */
   cut(machine: MachineId): void;
 }
@@ -65,6 +67,7 @@ export function createCalls(): Calls {
         },
       };
     },
+    machines: () => [...calls.keys()],
     cut(machine) {
       refused.delete(machine);
       for (const abort of calls.get(machine) ?? []) {

@@ -108,7 +108,17 @@ export async function openGateway(options: {
   const issuer = options.issuer ?? createFixedKeyIssuer(fixed);
   const credentials = createCredentials({ issuer, clock, log });
   const upstream = createUpstream({ url });
-  const gateway = createModelGateway({ upstream, credentials, spend, prices, budgets, records, clock, log });
+  const gateway = createModelGateway({
+    upstream,
+    credentials,
+    spend,
+    outputTokensMax: limits.modelOutputTokensMax,
+    prices,
+    budgets,
+    records,
+    clock,
+    log,
+  });
   const authorise = createAuthorise({ store, clock });
   const folder = await makeFolder();
   const apps: FastifyInstance[] = [];
@@ -196,7 +206,7 @@ export async function startGateway(
   let now = Date.now();
   const clock = { now: () => now };
   const lines: string[] = [];
-  const { log } = createLog({ level: "info", write: (line) => void lines.push(line) });
+  const { log } = createLog({ level: "debug", write: (line) => void lines.push(line) });
   const opened = await openGateway({
     redis,
     url: upstreamUrl ?? `http://127.0.0.1:${(model.address() as AddressInfo).port}/v1`,

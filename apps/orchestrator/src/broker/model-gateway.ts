@@ -17,7 +17,7 @@ import {
 import type { FastifyReply } from "fastify";
 import type { Logger } from "pino";
 import type { Records } from "../runs/records.ts";
-import type { ModelSpend } from "../store/model-spend.ts";
+import { type ModelSpend, spendPlaceOf } from "../store/model-spend.ts";
 import type { Loan } from "./issuers/attempt-credentials.ts";
 import type { Credentials } from "./issuers/credentials.ts";
 import { createCalls, type OpenCall } from "./model-gateway-calls.ts";
@@ -32,6 +32,8 @@ export interface ModelGatewayDeps {
   readonly upstream: Upstream;
   readonly credentials: Pick<Credentials, "lend">;
   readonly spend: Pick<ModelSpend, "reserve" | "settle" | "countRefusal">;
+  /** Of one answer. */
+  readonly outputTokensMax: number;
   readonly prices: Prices;
   readonly budgets: Budgets;
   readonly records: Pick<Records, "applyToRun">;
@@ -60,6 +62,8 @@ export interface ModelGateway {
   forward(open: OpenCall, call: ModelCall, reply: FastifyReply): Promise<FastifyReply>;
   /** Ends every call of this machine at once. Idempotent. */
   cut(machine: MachineId): void;
+  /** Machines that have calls under way. */
+  machines(): MachineId[];
 }
 
 export function createModelGateway(deps: ModelGatewayDeps): ModelGateway {
@@ -99,19 +103,14 @@ export function createModelGateway(deps: ModelGatewayDeps): ModelGateway {
     const rebuilt = rebuildModelRequest(text, {
       model,
       cacheKey: cacheKeyOf(run),
-      outputTokensMax: limits.modelOutputTokensMax,
+      outputTokensMax: deps.outputTokensMax,
       inputCharsMax: limits.modelRequestBytesMax,
     });
     if (!rebuilt.ok) {
       throw modelCallRefused(rebuilt.code, rebuilt.at);
     }
     const price = priceOf(model, deps.prices);
-    const { origin } = run.request;
-    const place =
-      origin.kind === "pull_request"
-        ? { repository: origin.repository.id, installation: origin.installation }
-        : { repository: null, installation: null };
-    const payer = { run: run.id, epoch: attempt.epoch, ...place };
+    const payer = { run: run.id, epoch: attempt.epoch, ...spendPlaceOf(run.request) };
     const reserved = await spend.reserve(payer, reservationFor(rebuilt, price), deps.budgets);
     if (!reserved.ok) {
       throw budgetSpent(reserved);
@@ -155,7 +154,9 @@ export function createModelGateway(deps: ModelGatewayDeps): ModelGateway {
     if (status >= 400 && status <= 599) {
       const { body, said } = await readUpstreamError(status, answer);
       await charge.settle("request");
-      log.warn({ machine, status, code: body.error.code, said }, "the model refused a call");
+      log.warn({ machine, status, code: body.error.code }, "the model refused a call");
+      // Its own words may quote what it was asked.
+      log.debug({ machine, said }, "what the model said");
       const retryAfter = answer.headers["retry-after"];
       const seconds = pauses.note(machine, { status, retryAfter, code: body.error.code });
       if (seconds !== null) {
@@ -207,6 +208,7 @@ export function createModelGateway(deps: ModelGatewayDeps): ModelGateway {
         throw error;
       }
     },
+    machines: calls.machines,
     cut(machine) {
       calls.cut(machine);
       pauses.forget(machine);

@@ -42,6 +42,8 @@ const IDLE_MS = 30_000;
 const IDLE_CONNECTIONS_MAX = 64;
 /** The model may close an idle connection just as it is taken up again, which says nothing about the call. */
 const STALE_CODES: ReadonlySet<string | undefined> = new Set(["ECONNRESET", "EPIPE"]);
+/** It says so at once. A connection that breaks later was at work, and the model may have computed an answer. */
+const STALE_MS = 1_000;
 
 /** @param options.url Base URL that ends before `/responses`. @param options.headMs How long the head of an answer may take. */
 export function createUpstream(options: { url: string; headMs?: number }): Upstream {
@@ -71,6 +73,7 @@ export function createUpstream(options: { url: string; headMs?: number }): Upstr
     });
     const late = setTimeout(() => outgoing.destroy(new Error("the model fell silent")), headMs);
     let wasAsked = false;
+    const sentAt = performance.now();
     outgoing.once("socket", (socket) => {
       wasAsked = !socket.connecting;
       socket.once(isTls ? "secureConnect" : "connect", () => (wasAsked = true));
@@ -78,7 +81,7 @@ export function createUpstream(options: { url: string; headMs?: number }): Upstr
     outgoing.once("response", resolve);
     // Stays for the whole exchange; once the answer has begun, its reader meets the error.
     outgoing.on("error", (error: NodeJS.ErrnoException) => {
-      if (outgoing.reusedSocket && STALE_CODES.has(error.code)) {
+      if (outgoing.reusedSocket && STALE_CODES.has(error.code) && performance.now() - sentAt < STALE_MS) {
         resolve("stale");
       } else {
         reject(new UpstreamFault(wasAsked, error));

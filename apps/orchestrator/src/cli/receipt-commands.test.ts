@@ -41,6 +41,7 @@ const terminal: Terminal = {
   program: "mayfly",
   stdin: () => ({ [Symbol.asyncIterator]: () => ({ next: async () => ({ done: true, value: undefined }) }) }),
   tellParent: () => undefined,
+  onOrphaned: () => undefined,
 };
 
 beforeEach(async () => {

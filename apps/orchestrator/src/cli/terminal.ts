@@ -13,4 +13,6 @@ export interface Terminal {
   readonly stdin: () => AsyncIterable<Buffer>;
   /** A word to the process that started this one, if it listens. */
   readonly tellParent: (message: string) => void;
+  /** Calls back in place of ending at once when the process that started this one is gone. */
+  readonly onOrphaned: (end: () => void) => void;
 }

@@ -85,7 +85,7 @@ async function perform(deps: MachineStepsDeps, machine: Machine, effect: Machine
 
 async function destroy(deps: MachineStepsDeps, machine: Machine): Promise<MachineEvent | null> {
   try {
-    await deps.channels.ensureClosed(machine.id);
+    await deps.channels.ensureClosed(machine.id).catch(unlessAbsent);
     return { type: "absent", evidence: await deps.provider.ensureDestroyed(machine.id) };
   } catch (error) {
     // Tried for ever: a machine that may still be there is never forgotten, and nothing is published meanwhile (I5).
@@ -93,6 +93,13 @@ async function destroy(deps: MachineStepsDeps, machine: Machine): Promise<Machin
     deps.log[overdue ? "error" : "warn"]({ machine: machine.id, err: error }, "a machine is not gone yet");
     await deps.wakeups.wakeMachine(machine.id, RETRY_MS);
     return null;
+  }
+}
+
+/** A broker that is not there serves no channel; a machine does not wait for it to be destroyed. */
+function unlessAbsent(error: unknown): void {
+  if (!isAppError(error, "SERVICE_NOT_RUNNING")) {
+    throw error;
   }
 }
 

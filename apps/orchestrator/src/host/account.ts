@@ -21,8 +21,7 @@ const names = { service: "mayfly", broker: "mayfly-broker", signer: "mayfly-sign
 
 /**
  * The three accounts of a service (passwd(5), group(5)). The broker has the service's group and no other: what the
- * service opens to its group is for the broker. The service has the signer's group beside its own, to reach its socket.
- * Throws TOOLS_MISSING with what makes them.
+ * service opens to its group is for the broker. Throws TOOLS_MISSING with what makes them.
  */
 export function readAccounts(): Accounts {
   const [service, broker, signer] = [names.service, names.broker, names.signer].map(findAccount);
@@ -30,7 +29,7 @@ export function readAccounts(): Accounts {
     throw new Error("three names give three accounts");
   }
   return {
-    service: { ...service, groups: [...groupsOf(service.name), signer.gid] },
+    service: { ...service, groups: groupsOf(service.name) },
     broker: { ...broker, gid: service.gid, groups: [service.gid] },
     signer: { ...signer, groups: [signer.gid] },
   };

@@ -35,7 +35,15 @@ export async function runBroker(terminal: Terminal, settings: BrokerSettings): P
   });
   await broker.start();
   await listenOnSocket(broker.control, sockets.broker(stateDir), "group");
-  await new Promise<void>((resolve) => terminal.onStop(resolve));
+  const why = await new Promise<"stopped" | "orphaned">((resolve) => {
+    terminal.onStop(() => resolve("stopped"));
+    terminal.onOrphaned(() => resolve("orphaned"));
+  });
+  if (why === "orphaned") {
+    // Another broker may be at the sockets already: what is left to do is to leave no credential behind.
+    await broker.revokeAll();
+    return 1;
+  }
   await broker.close();
   return 0;
 }

@@ -1,3 +1,4 @@
+import { readdir, rm } from "node:fs/promises";
 import { setTimeout as wait } from "node:timers/promises";
 import { AppError, renderSteps, type Run, type RunId } from "@mayfly/core";
 import { buildService, type Service } from "../app.ts";
@@ -34,12 +35,19 @@ export async function runLocalService(
   const { config, image, run, json } = settings;
   const { stateDir } = config;
   let isStopping = false;
-  const stopped = new Promise<"stopped">((resolve) =>
-    terminal.onStop(() => {
+  let isOrphaned = false;
+  const stopped = new Promise<"stopped">((resolve) => {
+    const stop = () => {
       isStopping = true;
       resolve("stopped");
-    }),
-  );
+    };
+    terminal.onStop(stop);
+    // There is no next start that would find the machine and the Redis: they end with us.
+    terminal.onOrphaned(() => {
+      isOrphaned = true;
+      stop();
+    });
+  });
   const progress = createProgress(terminal);
   // A person watches: the steps are told as they come, and the log only when it was asked for or something is wrong.
   const { log } = createLog({ level: settings.logLevel ?? "warn" });
@@ -94,7 +102,17 @@ export async function runLocalService(
     }
   } finally {
     await redis.stop();
+    if (isOrphaned) {
+      await removeOwn(stateDir);
+    }
   }
+}
+
+/** Whoever made the folder would remove all of it; an empty folder of the broker's may stay. */
+async function removeOwn(folder: string): Promise<void> {
+  const names = await readdir(folder);
+  await Promise.allSettled(names.map((name) => rm(`${folder}/${name}`, { recursive: true, force: true })));
+  await rm(folder, { recursive: true, force: true }).catch(() => undefined);
 }
 
 /** Waits for the run's end, telling each step; a person's Ctrl-C cancels it, and its machine is destroyed all the same. */

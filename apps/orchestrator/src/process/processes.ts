@@ -42,6 +42,8 @@ export async function runProcess(terminal: Terminal, name: Part["name"], hooks =
 /** Takes the settings and becomes its account, once all code is loaded: root's own folders are closed to any other. */
 async function begin<Settings>(terminal: Terminal): Promise<Settings> {
   const { account, settings } = await readHandover<Settings>(terminal.stdin());
+  // What is for others is opened by name; a stricter one of whoever started us would close that too.
+  process.umask(0o022);
   await preloadLateModules();
   become(account);
   return settings;

@@ -90,7 +90,7 @@ export async function runService(
     });
     await listenOnSocket(service.dispatch, sockets.dispatch(stateDir), "group");
     readyForOthers();
-    const others = Promise.all([broker.ready(), signer.publicKeys()]);
+    const others = Promise.all([broker.ready(), signer.ready()]);
     others.catch(() => undefined);
     if ((await Promise.race([others, stopped])) === "stopped") {
       await service.close();

@@ -37,9 +37,11 @@ export async function runSigner(terminal: Terminal, settings: SignerSettings, pr
     log,
   });
   const server = buildSignerServer(signer, log);
-  await listenOnSocket(server, sockets.signer(stateDir), "group");
+  await listenOnSocket(server, sockets.signer(stateDir), "who comes in");
   await new Promise<void>((resolve) => terminal.onStop(resolve));
   await server.close();
+  // The service has ended before us.
+  await signer.revokeAll();
   await signer.close();
   return 0;
 }

@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { closeSync } from "node:fs";
 import { setTimeout as wait } from "node:timers/promises";
-import { faults } from "@mayfly/core";
+import { faults, isAppError } from "@mayfly/core";
 import type { Terminal } from "../cli/terminal.ts";
 import type { Account } from "../host/account.ts";
 import { seal } from "./handover.ts";
@@ -78,12 +78,23 @@ function keep(options: { terminal: Terminal; part: Part; onHopeless: (code: numb
   const stopping = new AbortController();
   let child: ChildProcess | null = null;
 
+  /** A start that fails is an end like any other: what stood in its way may pass. */
+  async function runOnce(): Promise<number | null> {
+    try {
+      child = start(terminal, part);
+      return await exitOf(child);
+    } catch (error) {
+      child = null;
+      terminal.stderr(`mayfly: the ${part.name} could not be started: ${String(error)}\n`);
+      return isAppError(error) ? faults[error.code].exit : null;
+    }
+  }
+
   async function run(): Promise<void> {
     let pause = RESTART_MS;
     while (!stopping.signal.aborted) {
       const startedAt = performance.now();
-      child = start(terminal, part);
-      const code = await exitOf(child);
+      const code = await runOnce();
       if (stopping.signal.aborted) {
         return;
       }

@@ -1,10 +1,10 @@
 import { Assignment } from "@mayfly/core";
 import { z } from "zod";
 import { createSocketClient } from "../host/socket-client.ts";
-import type { Dispatch } from "./dispatch.ts";
+import { CLAIM_MS, type Dispatch } from "./dispatch.ts";
 
-/** A claim looks at GitHub for each run that waits; the agent itself waits a little longer. */
-const ANSWER_MS = 60_000;
+/** The dispatch gives up before; what is left is for a busy host. */
+const ANSWER_MS = CLAIM_MS + 10_000;
 
 const Answer = z.strictObject({ assignment: Assignment.nullable() });
 

@@ -18,6 +18,11 @@ import type { Records } from "./records.ts";
 
 /** Runs looked at for one claim: more than may be withdrawn at the same moment. */
 const CANDIDATES_MAX = 20;
+/**
+ * From the question to the last moment at which a claim may be written: whoever asked waits a little longer, and a claim
+ * whose answer nobody hears costs the machine.
+ */
+export const CLAIM_MS = 50_000;
 
 export interface DispatchDeps {
   readonly store: Store;
@@ -40,7 +45,7 @@ export interface Dispatch {
 export function createDispatch(deps: DispatchDeps): Dispatch {
   const { store, records, wakeups, clock, ids } = deps;
 
-  async function tryRun(run: Run, machineId: MachineId): Promise<Assignment | null> {
+  async function tryRun(run: Run, machineId: MachineId, until: number): Promise<Assignment | null> {
     const ending = await deps.recheck(run).catch(endingWhenRefused);
     if (ending !== null) {
       await records.applyToRun(run.id, { type: "end", ending });
@@ -53,6 +58,9 @@ export function createDispatch(deps: DispatchDeps): Dispatch {
       return null;
     }
     const now = clock.now();
+    if (now > until) {
+      return null;
+    }
     const capability = ids.secret("mfc");
     const claim = { run: run.id, epoch: foundRun.value.epoch + 1 };
     const decidedMachine = decideMachine(foundMachine.value, { type: "claim", claim }, now).machine;
@@ -77,9 +85,10 @@ export function createDispatch(deps: DispatchDeps): Dispatch {
 
   return {
     async claim(machineId) {
+      const until = clock.now() + CLAIM_MS;
       const waiting = (await store.listLiveRuns()).filter((run) => run.phase === "queued" && run.source !== null);
       for (const run of waiting.slice(0, CANDIDATES_MAX)) {
-        const assignment = await tryRun(run, machineId);
+        const assignment = await tryRun(run, machineId, until);
         if (assignment !== null) {
           return assignment;
         }

@@ -39,6 +39,8 @@ export async function mintToken(app: Pick<Octokit, "request">, request: MintRequ
       installation_id: installation,
       repository_ids: [repository],
       permissions,
+      // One whose answer was lost is in nobody's hands: asking again would make another such.
+      request: { retries: 0 },
     }),
   );
   const read = answerSchema.safeParse(data);

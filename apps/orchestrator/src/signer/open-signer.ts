@@ -1,5 +1,6 @@
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
+import { setTimeout as wait } from "node:timers/promises";
 import { AppError, type Clock } from "@mayfly/core";
 import { Octokit } from "@octokit/core";
 import { retry } from "@octokit/plugin-retry";
@@ -19,6 +20,8 @@ import type { MintedToken, MintRequest, Signer } from "./signer.ts";
 const SWEEP_MS = 60_000;
 /** Tokens revoked at once by a sweep. */
 const SWEPT_AT_ONCE = 4;
+/** What the end of the process may take: its supervisor waits a little longer. */
+const CLOSE_MS = 5_000;
 
 /** The signer itself. */
 export interface SignerCore {
@@ -26,7 +29,9 @@ export interface SignerCore {
   forSession(session: string): Signer;
   /** Revokes what outlived its purpose, was given back, or belongs to a service that is gone. Idempotent, never throws. */
   sweep(): Promise<void>;
-  /** Ends the sweeps, and waits for what is under way. Tokens stay in the ledger for the next start. */
+  /** Revokes every token, within seconds: for when nobody is at work with any. What could not be revoked is the next start's. */
+  revokeAll(): Promise<void>;
+  /** Ends the sweeps, and waits a little for one under way. Tokens stay in the ledger for the next start. */
   close(): Promise<void>;
 }
 
@@ -52,7 +57,7 @@ export async function openSigner(options: {
     request.headers.authorization = `bearer ${await createAppJwt({ key, appId, now: clock.now() })}`;
   });
   const revoke = createRevoke(octokit);
-  let sweeping: Promise<void> = Promise.resolve();
+  let sweeping: Promise<void> | null = null;
 
   function isDue({ purpose, session, mintedAt, released }: LedgerEntry): boolean {
     const longest = Object.hasOwn(purposes, purpose) ? purposes[purpose as keyof typeof purposes].longestUseMs : 0;
@@ -71,15 +76,19 @@ export async function openSigner(options: {
     }
   }
 
-  async function sweepOnce(): Promise<void> {
-    const due = ledger.entries().filter((entry) => isDue(entry) || entry.expiresAt <= clock.now());
-    for (let at = 0; at < due.length; at += SWEPT_AT_ONCE) {
-      await Promise.all(due.slice(at, at + SWEPT_AT_ONCE).map(end));
+  async function endAll(entries: readonly LedgerEntry[]): Promise<void> {
+    for (let at = 0; at < entries.length; at += SWEPT_AT_ONCE) {
+      await Promise.all(entries.slice(at, at + SWEPT_AT_ONCE).map(end));
     }
   }
 
+  async function sweepOnce(): Promise<void> {
+    await endAll(ledger.entries().filter((entry) => isDue(entry) || entry.expiresAt <= clock.now()));
+  }
+
+  /** One at a time; who asks while one is at work gets that one. */
   function sweep(): Promise<void> {
-    sweeping = sweeping.then(sweepOnce);
+    sweeping ??= sweepOnce().finally(() => (sweeping = null));
     return sweeping;
   }
 
@@ -161,9 +170,14 @@ export async function openSigner(options: {
       },
     }),
     sweep,
+    revokeAll: () => withinCloseMs(endAll(ledger.entries())),
     async close() {
       clearInterval(timer);
-      await sweeping;
+      await withinCloseMs(sweeping);
     },
   };
+}
+
+async function withinCloseMs(work: Promise<void> | null): Promise<void> {
+  await Promise.race([work, wait(CLOSE_MS, undefined, { ref: false })]);
 }

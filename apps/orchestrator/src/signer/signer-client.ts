@@ -8,17 +8,27 @@ import { type SignerAnswer, UpstreamStatus } from "./signer-wire.ts";
 const ANSWER_MS = 120_000;
 /** A signer that ended is started again within seconds: its crash costs no run. */
 const RESTART_MS = 20_000;
+/** Its first start loads its code beside others that do the same on a small host. */
+const START_MS = 120_000;
+
+/** The signer as another process has it. */
+export interface SignerClient extends Signer {
+  /** Resolves once it answers. */
+  ready(): Promise<void>;
+}
 
 /**
  * The signer, from another process. `session` is the caller's own for as long as it lives, and new when it starts again:
  * the first call of a new one revokes every token of the old.
  */
-export function createSignerClient(options: { socket: string; session: string }): Signer {
+export function createSignerClient(options: { socket: string; session: string }): SignerClient {
   const { socket, session } = options;
-  const client = createSocketClient({ socket, answerMs: ANSWER_MS, retryMs: RESTART_MS, who: "the signer" });
+  const common = { socket, answerMs: ANSWER_MS, who: "the signer" };
+  const client = createSocketClient({ ...common, retryMs: RESTART_MS });
+  const starting = createSocketClient({ ...common, retryMs: START_MS });
 
-  async function ask<T>(path: string, body: object): Promise<T> {
-    const said = await client.ask<SignerAnswer<T>>("POST", path, { ...body, session });
+  async function ask<T>(path: string, body: object, over = client): Promise<T> {
+    const said = await over.ask<SignerAnswer<T>>("POST", path, { ...body, session });
     if ("answer" in said) {
       return said.answer;
     }
@@ -27,6 +37,7 @@ export function createSignerClient(options: { socket: string; session: string })
   }
 
   return {
+    ready: async () => void (await ask("/public-keys", {}, starting)),
     mint: (request) => ask<MintedToken>("/mint", request),
     revoke: async (token) => void (await ask<null>("/revoke", { token })),
     asApp: (route, parameters) => ask<AppAnswers[typeof route]>("/as-app", { route, parameters }),

@@ -1,10 +1,11 @@
-import { mkdir, mkdtemp, realpath, rm, stat } from "node:fs/promises";
+import { mkdtemp, realpath, rm, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { AppError, limits, type SourceLayout } from "@mayfly/core";
 import { commitFolder } from "./local-commits.ts";
 import { findPlace, isWithin } from "./local-place.ts";
 import { createScratch } from "./local-scratch.ts";
-import { PACKS_MODE, writePack } from "./pack.ts";
+import { writePack } from "./pack.ts";
+import { ensurePacksFolder } from "./shared-folder.ts";
 
 export interface FolderRequest {
   /** A folder of the person who asks. */
@@ -37,7 +38,7 @@ export interface FolderSnapshot {
 export async function snapshotFolder(request: FolderRequest): Promise<FolderSnapshot> {
   const { packFile, bytesMax = limits.sourceBytesMax, timeoutMs = limits.gitMs } = request;
   const folder = await resolveFolder(request.path);
-  await mkdir(dirname(packFile), { recursive: true, mode: PACKS_MODE });
+  await ensurePacksFolder(dirname(packFile));
   const beside = await realpath(dirname(packFile));
   if (isWithin(folder, beside)) {
     throw new AppError("INPUT_INVALID", `the state folder lies within ${request.path}: name another one with --state`);

@@ -5,6 +5,7 @@ import type { Confine } from "../confine/confinement.ts";
 import { askGit, needGit, unavailable, type GitEnd, type PlanGit } from "./git-process.ts";
 import { createConfinedGit, type ConfinedGit } from "./git.ts";
 import { createKeyedQueue } from "./keyed-queue.ts";
+import { ensureSharedFolder } from "./shared-folder.ts";
 
 export interface MirrorsDeps {
   /** Holds the mirrors; only the service's user may enter it. */
@@ -123,7 +124,7 @@ async function ensureMirror(deps: MirrorsDeps, mirror: Mirror): Promise<void> {
 /** As `git init` would, but for the configuration: that lies outside, where no git can write it. */
 async function createEmpty(deps: MirrorsDeps, { path, slot }: Mirror): Promise<void> {
   // The folder beside it, of packs, is the broker's to read; mirrors are nobody's but ours and git's.
-  await mkdir(dirname(deps.folder), { recursive: true, mode: 0o710 });
+  await ensureSharedFolder(dirname(deps.folder), 0o710);
   await mkdir(deps.folder, { recursive: true, mode: 0o700 });
   // Replaced whole: a git of another mirror may be reading it.
   const temporary = `${configOf(deps)}.${slot}.tmp`;

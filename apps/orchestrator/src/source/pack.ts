@@ -1,11 +1,12 @@
 import { createHash } from "node:crypto";
 import { createWriteStream } from "node:fs";
-import { mkdir, rename, rm } from "node:fs/promises";
+import { rename, rm } from "node:fs/promises";
 import { dirname } from "node:path";
 import type { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { AppError } from "@mayfly/core";
 import { needGit, startGit, unavailable, type PlanGit } from "./git-process.ts";
+import { ensurePacksFolder } from "./shared-folder.ts";
 
 export interface PackRequest {
   /** A git on a repository that has the commits with everything in their trees. */
@@ -24,9 +25,6 @@ export interface Pack {
   readonly shallow: string[];
 }
 
-/** The folder of packs: read by the service's group, which the broker has. */
-export const PACKS_MODE = 0o750;
-
 /** The text of all commits of a pack: messages, signatures. 253 commits of ordinary size have 250 kB. */
 const COMMIT_BYTES_MAX = 64 * 1024 * 1024;
 
@@ -38,7 +36,7 @@ export async function writePack(request: PackRequest): Promise<Pack> {
   const commits = [...new Set(request.commits)];
   const shallow = await findShallow(request, commits);
   const temporary = `${request.file}.tmp`;
-  await mkdir(dirname(request.file), { recursive: true, mode: PACKS_MODE });
+  await ensurePacksFolder(dirname(request.file));
   try {
     const { bytes, sha256 } = await spool(request, commits, temporary);
     await rename(temporary, request.file);

@@ -1,5 +1,5 @@
 import { createReadStream } from "node:fs";
-import { mkdir, open, readFile, rename, rm, stat } from "node:fs/promises";
+import { open, readFile, rename, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import {
   AppError,
@@ -16,7 +16,8 @@ import type { Confine } from "../confine/confinement.ts";
 import { createKeyedQueue } from "./keyed-queue.ts";
 import { snapshotFolder } from "./local-folder.ts";
 import { createMirrors, type Mirrors } from "./mirror.ts";
-import { PACKS_MODE, writePack } from "./pack.ts";
+import { writePack } from "./pack.ts";
+import { ensurePacksFolder } from "./shared-folder.ts";
 
 /** What GitHub says a pull request consists of. */
 interface PullRequestCommits {
@@ -176,7 +177,7 @@ async function readLayout(files: Files): Promise<SourceLayout | null> {
 async function storeLayout(files: Files, layout: SourceLayout): Promise<void> {
   const temporary = `${files.layout}.tmp`;
   // The broker hands packs out; it has the service's group.
-  await mkdir(join(files.layout, ".."), { recursive: true, mode: PACKS_MODE });
+  await ensurePacksFolder(join(files.layout, ".."));
   const handle = await open(temporary, "w", 0o640);
   try {
     await handle.writeFile(JSON.stringify(layout));

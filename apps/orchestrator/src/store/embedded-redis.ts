@@ -38,7 +38,7 @@ export function embeddedAddress(folder: string): { readonly socket: string } {
  */
 export async function startEmbeddedRedis(folder: string): Promise<EmbeddedRedis> {
   await mkdir(folder, { recursive: true });
-  // The broker, which has the service's group, reaches the socket and nothing else in here.
+  // The broker, which has the service's group, passes to the socket; whoever may speak to Redis may know what it keeps.
   await chmod(folder, 0o710);
   const address = embeddedAddress(folder);
   const { socket } = address;

@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { writeFile } from "node:fs/promises";
+import { chmod, writeFile } from "node:fs/promises";
 import { AppError } from "@mayfly/core";
 
 /** flock's own exit code when somebody else holds the lock. */
@@ -14,7 +14,9 @@ const TAKEN = 75;
  */
 export async function lockStateFolder(folder: string): Promise<() => Promise<void>> {
   // Whoever may read a file may lock it. A folder that is not there is flock's to complain about.
-  await writeFile(`${folder}/lock`, "", { mode: 0o600, flag: "a" }).catch(() => undefined);
+  await writeFile(`${folder}/lock`, "", { flag: "a" })
+    .then(() => chmod(`${folder}/lock`, 0o600))
+    .catch(() => undefined);
   const child = spawn(
     "flock",
     ["--nonblock", "--conflict-exit-code", String(TAKEN), `${folder}/lock`, "sh", "-c", "echo held; exec cat"],

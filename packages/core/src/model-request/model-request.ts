@@ -21,11 +21,11 @@ import { schema } from "./schema.ts";
 import { codeOfTool, tools } from "./tools.ts";
 import { name, word } from "./words.ts";
 
-/** What one attempt's model calls may be. */
+/** What the model calls of one run may be. */
 export interface ModelRequestPolicy {
   /** The task's model; no other is asked. */
   readonly model: string;
-  /** Stands in for the CLI's own cache key, so that one attempt cannot probe another's cache. */
+  /** Stands in for the CLI's own cache key, so that one run cannot probe another's cache. */
   readonly cacheKey: string;
   /** Tokens of one answer; a whole number above 0. */
   readonly outputTokensMax: number;

@@ -33,6 +33,16 @@ describe("known values are found", () => {
     expect(JSON.stringify(hits)).not.toContain(secret);
   });
 
+  it("also when most of one is punctuation", () => {
+    const marked = Array.from("q7Rt2Vb9Lm4Kw8Zx").join("--");
+    expect(findSecrets(`x ${Array.from(marked).join(" ")} y`, [marked])).toMatchObject([{ kind: "known value" }]);
+  });
+
+  it("also without their first seven characters", () => {
+    const long = "mk-Canary_9f3KqLw7.Zx8Rt2VbQ5yHn1Dc6Gs0Jp";
+    expect(findSecrets(`x ${long.slice(7)} y`, [long])).toMatchObject([{ kind: "known value" }]);
+  });
+
   it("but not where they are not", () => {
     expect(findSecrets("mk-Canary, 9f3K, and nothing else".repeat(100), [secret, "", "short"])).toEqual([]);
   });

@@ -68,7 +68,9 @@ function piecesOf(value: string): string[] {
     return [value];
   }
   const starts = Array.from({ length: Math.floor(value.length / PIECE_CHARS) }, (_, index) => index * PIECE_CHARS);
-  return [...starts, value.length - PIECE_CHARS].map((start) => value.slice(start, start + PIECE_CHARS));
+  const pieces = [...starts, value.length - PIECE_CHARS].map((start) => value.slice(start, start + PIECE_CHARS));
+  // Whole as well: a piece may have too few letters and digits to be looked for.
+  return [value, ...pieces];
 }
 
 function forms(value: string): { form: string; needle: string }[] {

@@ -48,7 +48,9 @@ export function createLedger({ clock }: { clock: Clock }): Ledger {
 
   function forget(): void {
     for (const [credential, { goneAt }] of entries) {
-      if (goneAt !== null && clock.now() - goneAt > MEMORY_MS) {
+      // What has expired is gone, whether or not anybody could delete it.
+      const since = goneAt ?? credential.expiresAt;
+      if (since !== null && clock.now() - since > MEMORY_MS) {
         entries.delete(credential);
       }
     }
@@ -67,6 +69,7 @@ export function createLedger({ clock }: { clock: Clock }): Ledger {
       }
     },
     async retry() {
+      forget();
       const owed = [...entries].filter(([, { isOwed }]) => isOwed);
       let count = 0;
       for (const [credential, entry] of owed) {
