@@ -112,7 +112,7 @@ export async function buildBroker(deps: BrokerDeps): Promise<Broker> {
         }
       },
     },
-    secrets: () => [...standing, ...credentials.secrets()],
+    secrets: () => [...new Set([...standing, ...credentials.secrets()])],
   });
 
   async function isLive(id: RunId, epoch: number): Promise<boolean> {

@@ -1,11 +1,10 @@
-import { mkdtemp, realpath, rm, stat } from "node:fs/promises";
+import { mkdir, mkdtemp, realpath, rm, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { AppError, limits, type SourceLayout } from "@mayfly/core";
 import { commitFolder } from "./local-commits.ts";
 import { findPlace, isWithin } from "./local-place.ts";
 import { createScratch } from "./local-scratch.ts";
 import { writePack } from "./pack.ts";
-import { ensurePacksFolder } from "./shared-folder.ts";
 
 export interface FolderRequest {
   /** A folder of the person who asks. */
@@ -38,7 +37,7 @@ export interface FolderSnapshot {
 export async function snapshotFolder(request: FolderRequest): Promise<FolderSnapshot> {
   const { packFile, bytesMax = limits.sourceBytesMax, timeoutMs = limits.gitMs } = request;
   const folder = await resolveFolder(request.path);
-  await ensurePacksFolder(dirname(packFile));
+  await mkdir(dirname(packFile), { recursive: true, mode: 0o700 });
   const beside = await realpath(dirname(packFile));
   if (isWithin(folder, beside)) {
     throw new AppError("INPUT_INVALID", `the state folder lies within ${request.path}: name another one with --state`);

@@ -1,12 +1,11 @@
 import { createHash } from "node:crypto";
 import { createWriteStream } from "node:fs";
-import { rename, rm } from "node:fs/promises";
+import { mkdir, rename, rm } from "node:fs/promises";
 import { dirname } from "node:path";
 import type { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { AppError } from "@mayfly/core";
 import { needGit, startGit, unavailable, type PlanGit } from "./git-process.ts";
-import { ensurePacksFolder } from "./shared-folder.ts";
 
 export interface PackRequest {
   /** A git on a repository that has the commits with everything in their trees. */
@@ -36,7 +35,7 @@ export async function writePack(request: PackRequest): Promise<Pack> {
   const commits = [...new Set(request.commits)];
   const shallow = await findShallow(request, commits);
   const temporary = `${request.file}.tmp`;
-  await ensurePacksFolder(dirname(request.file));
+  await mkdir(dirname(request.file), { recursive: true, mode: 0o700 });
   try {
     const { bytes, sha256 } = await spool(request, commits, temporary);
     await rename(temporary, request.file);

@@ -17,7 +17,7 @@ import { createKeyedQueue } from "./keyed-queue.ts";
 import { snapshotFolder } from "./local-folder.ts";
 import { createMirrors, type Mirrors } from "./mirror.ts";
 import { writePack } from "./pack.ts";
-import { ensurePacksFolder } from "./shared-folder.ts";
+import { ensureSharedFolder } from "./shared-folder.ts";
 
 /** What GitHub says a pull request consists of. */
 interface PullRequestCommits {
@@ -68,6 +68,9 @@ export function createSources(deps: SourcesDeps): SourceKeeper {
         if (stored !== null) {
           return stored;
         }
+        // The broker, which has the service's group, passes the one and reads the other.
+        await ensureSharedFolder(join(packs, ".."), 0o710);
+        await ensureSharedFolder(packs, 0o750);
         const layout = await packRun(settings, mirrors, { run, file: files.pack });
         await storeLayout(files, layout);
         deps.log.info({ run: run.id, bytes: layout.pack_bytes }, "source packed");
@@ -176,8 +179,6 @@ async function readLayout(files: Files): Promise<SourceLayout | null> {
 
 async function storeLayout(files: Files, layout: SourceLayout): Promise<void> {
   const temporary = `${files.layout}.tmp`;
-  // The broker hands packs out; it has the service's group.
-  await ensurePacksFolder(join(files.layout, ".."));
   const handle = await open(temporary, "w", 0o640);
   try {
     await handle.writeFile(JSON.stringify(layout));
