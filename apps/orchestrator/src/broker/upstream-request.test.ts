@@ -59,6 +59,27 @@ describe("a call to the model", () => {
     expect(sockets.size).toBe(1);
   });
 
+  it("leaves nothing behind on a connection that is used many times", async () => {
+    const sockets = new Set<unknown>();
+    const upstream = await start((incoming, outgoing) => {
+      sockets.add(incoming.socket);
+      incoming.resume();
+      outgoing.end("ok");
+    });
+    const warnings: Error[] = [];
+    const note = (warning: Error) => void warnings.push(warning);
+    process.on("warning", note);
+    try {
+      for (let calls = 0; calls < 20; calls++) {
+        await text(await upstream.send(call()));
+      }
+    } finally {
+      process.off("warning", note);
+    }
+    expect(sockets.size).toBe(1);
+    expect(warnings).toEqual([]);
+  });
+
   it("says whether the model can have heard it when no answer comes", async () => {
     const upstream = await start((incoming) => incoming.socket.destroy());
     expect((await faultOf(upstream.send(call()))).wasAsked).toBe(true);

@@ -76,7 +76,10 @@ export function createUpstream(options: { url: string; headMs?: number }): Upstr
     const sentAt = performance.now();
     outgoing.once("socket", (socket) => {
       wasAsked = !socket.connecting;
-      socket.once(isTls ? "secureConnect" : "connect", () => (wasAsked = true));
+      // One that is used again is connected already: a listener for each call of it would never be taken off.
+      if (socket.connecting) {
+        socket.once(isTls ? "secureConnect" : "connect", () => (wasAsked = true));
+      }
     });
     outgoing.once("response", resolve);
     // Stays for the whole exchange; once the answer has begun, its reader meets the error.
