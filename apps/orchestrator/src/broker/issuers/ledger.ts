@@ -48,9 +48,7 @@ export function createLedger({ clock }: { clock: Clock }): Ledger {
 
   function forget(): void {
     for (const [credential, { goneAt }] of entries) {
-      // What has expired is gone, whether or not anybody could delete it.
-      const since = goneAt ?? credential.expiresAt;
-      if (since !== null && clock.now() - since > MEMORY_MS) {
+      if (goneAt !== null && clock.now() - goneAt > MEMORY_MS) {
         entries.delete(credential);
       }
     }
@@ -69,7 +67,6 @@ export function createLedger({ clock }: { clock: Clock }): Ledger {
       }
     },
     async retry() {
-      forget();
       const owed = [...entries].filter(([, { isOwed }]) => isOwed);
       let count = 0;
       for (const [credential, entry] of owed) {
