@@ -6,30 +6,21 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import {
   type Assignment,
-  type Budgets,
   limits,
   type Machine,
   type MachineId,
-  type Prices,
   type ResultStore,
   type Run,
   type RunId,
-  Secret,
   type Store,
 } from "@mayfly/core";
-import { createAuthorise } from "../../apps/orchestrator/src/broker/authorise.ts";
 import { createChannels } from "../../apps/orchestrator/src/broker/channels.ts";
 import { cutUnentitled } from "../../apps/orchestrator/src/broker/cut-unentitled.ts";
-import { createCredentials } from "../../apps/orchestrator/src/broker/issuers/credentials.ts";
-import { createFixedKeyIssuer } from "../../apps/orchestrator/src/broker/issuers/fixed-key.ts";
-import { createModelGateway } from "../../apps/orchestrator/src/broker/model-gateway.ts";
-import { createUpstream } from "../../apps/orchestrator/src/broker/upstream-request.ts";
+import { buildGateway, fixedKeyIssuer, noBudgets } from "../../apps/orchestrator/src/broker/model-gateway.fixture.ts";
 import { randomIds } from "../../apps/orchestrator/src/host/ids.ts";
 import { createLog } from "../../apps/orchestrator/src/host/log.ts";
 import { createDispatch } from "../../apps/orchestrator/src/runs/dispatch.ts";
-import { createRecords, type Records } from "../../apps/orchestrator/src/runs/records.ts";
-import { createModelSpend } from "../../apps/orchestrator/src/store/model-spend.ts";
-import { createRecordStore } from "../../apps/orchestrator/src/store/records.ts";
+import type { Records } from "../../apps/orchestrator/src/runs/records.ts";
 import { createResultStore } from "../../apps/orchestrator/src/store/results.ts";
 import type { TestRedis } from "../../apps/orchestrator/src/store/test-redis.fixture.ts";
 import type { Script } from "../fakes/model/script.ts";
@@ -38,10 +29,6 @@ import { bootingMachine, queuedRun } from "./records.ts";
 
 /** What the stand-in for the source hands over. */
 export const PACK = "PACK of the pull request";
-const prices: Prices = {
-  asOf: "2026-01-31",
-  rows: [{ model: "*", price: { input: 10, cachedInput: 1, output: 1_000 } }],
-};
 /** Longer than any answer here takes, shorter than a test. */
 const ANSWER_MS = 30_000;
 
@@ -91,42 +78,17 @@ export interface BrokerBench {
   close(): Promise<void>;
 }
 
-const unlimited = { requests: null, inputTokens: null, outputTokens: null, microUsd: null };
-const noBudgets: Budgets = {
-  attempt: unlimited,
-  run: unlimited,
-  repository_day: unlimited,
-  installation_day: unlimited,
-};
-
 export async function startBroker(redis: TestRedis, script: Script, budgets = noBudgets): Promise<BrokerBench> {
   const folder = await mkdtemp(join(tmpdir(), "mf-"));
   const modelKey = randomIds.secret("sk-test");
   const model = await createFakeModel({ apiKey: modelKey, script });
   const { log } = createLog({ level: "silent" });
-  const prefix = redis.prefix();
   let now = Date.now();
   const clock = { now: () => now };
-  const store = createRecordStore({ redis: redis.redis, prefix, keepFinishedMs: limits.finishedRunMs });
-  const results = createResultStore({ redis: redis.redis, prefix, keepMs: limits.finishedRunMs });
-  const records = createRecords({ store, clock });
+  const parts = buildGateway({ redis, url: model.url, clock, log, budgets, issuer: fixedKeyIssuer(modelKey) });
+  const { store, records, credentials, upstream, gateway, authorise } = parts;
+  const results = createResultStore({ redis: redis.redis, prefix: parts.prefix, keepMs: limits.finishedRunMs });
   const wakeups = { wakeRun: async () => undefined, wakeMachine: async () => undefined };
-  const spend = createModelSpend({ redis: redis.redis, prefix, clock, keepMs: limits.finishedRunMs });
-  const fixed = { name: "static", key: new Secret(modelKey), header: "authorization", prefix: "Bearer " };
-  const credentials = createCredentials({ issuer: createFixedKeyIssuer(fixed), clock, log });
-  const upstream = createUpstream({ url: model.url });
-  const gateway = createModelGateway({
-    upstream,
-    credentials,
-    spend,
-    outputTokensMax: limits.modelOutputTokensMax,
-    prices,
-    budgets,
-    records,
-    clock,
-    log,
-  });
-  const authorise = createAuthorise({ store, clock });
   const channels = createChannels({
     authorise,
     dispatch: createDispatch({ store, records, wakeups, clock, ids: randomIds, recheck: async () => null }),

@@ -1,4 +1,4 @@
-import { readdir, readFile, readlink, stat } from "node:fs/promises";
+import { lstat, readdir, readFile, readlink, stat } from "node:fs/promises";
 import { afterEach, expect, it } from "vitest";
 import { say, stall } from "../fakes/model/script.ts";
 import { familyOf, type HostProcess, partOf } from "../support/processes.ts";
@@ -9,6 +9,11 @@ const TEST_MS = 400_000;
 /** The state of a listening socket in /proc/net/tcp, and its flag in /proc/net/unix (proc(5)). */
 const TCP_LISTEN = "0A";
 const UNIX_ACCEPTS = "00010000";
+/** A user that has nothing on this host: `nobody`. */
+const STRANGER = 65_534;
+/** Bits of a mode, for one of owner, group and others. */
+const READ_OR_WRITE = 6;
+const PASS = 1;
 
 let world: TestWorld | null = null;
 
@@ -58,16 +63,54 @@ it.skipIf(process.getuid?.() !== 0)(
     expect((await unixSocketsUnder(here.stateDir, held)).length).toBe(0);
     expect((await unixSocketsUnder(here.stateDir, inodes)).length).toBeGreaterThan(5);
     expect((await stat(here.stateDir)).mode & 0o777).toBe(0o711);
-    expect(await openToStrangers(here.stateDir)).toEqual(["receipt-keys"]);
+    const stranger = { uids: [STRANGER], gids: [STRANGER], groups: [] };
+    const publicKeys = (await readdir(`${here.stateDir}/receipt-keys`)).toSorted();
+    const forAll = ["receipt-keys", ...publicKeys.map((name) => `receipt-keys/${name}`)];
+    expect(await openTo(here.stateDir, stranger)).toEqual(forAll);
+    for (const machine of all.filter(isMachine)) {
+      expect(await openTo(here.stateDir, machine)).toEqual(forAll);
+    }
+    const forSigner = await openTo(here.stateDir, signer ?? stranger);
+    expect(forSigner).toEqual(expect.arrayContaining(["signer/receipt-key.pem", "signer-door/signer.sock"]));
+    expect(new Set(forSigner.map(topOf))).toEqual(new Set(["receipt-keys", "signer", "signer-door"]));
+    const forBroker = await openTo(here.stateDir, broker ?? stranger);
+    expect(new Set(forBroker.map(topOf))).toEqual(
+      new Set(["broker", "dispatch.sock", "machines", "receipt-keys", "redis", "source"]),
+    );
   },
   TEST_MS,
 );
 
-/** What in the folder a stranger could read or write, by name: passing through is not enough for either. */
-async function openToStrangers(folder: string): Promise<string[]> {
-  const names = await readdir(folder);
-  const modes = await Promise.all(names.map(async (name) => (await stat(`${folder}/${name}`)).mode));
-  return names.filter((_, index) => ((modes[index] ?? 0) & 0o006) !== 0);
+/**
+ * What in the folder, at any level, this user could read or write: by the owner, group and mode of each thing and of all
+ * folders above it, names known. Links are left out: what they lead to counts where it is.
+ */
+async function openTo(folder: string, who: Pick<HostProcess, "uids" | "gids" | "groups">): Promise<string[]> {
+  const found: string[] = [];
+  async function look(under: string): Promise<void> {
+    for (const name of await readdir(`${folder}/${under}`).catch(() => [])) {
+      const path = `${under}${name}`;
+      // What has gone meanwhile is open to nobody.
+      const seen = await lstat(`${folder}/${path}`).catch(() => null);
+      if (seen === null || seen.isSymbolicLink()) {
+        continue;
+      }
+      const isInGroup = [...who.gids, ...who.groups].includes(seen.gid);
+      const rights = seen.mode >> (who.uids.includes(seen.uid) ? 6 : isInGroup ? 3 : 0);
+      if ((rights & READ_OR_WRITE) !== 0) {
+        found.push(path);
+      }
+      if (seen.isDirectory() && (rights & PASS) !== 0) {
+        await look(`${path}/`);
+      }
+    }
+  }
+  await look("");
+  return found.toSorted();
+}
+
+function topOf(path: string): string {
+  return path.split("/")[0] ?? path;
 }
 
 /** The inodes of all sockets that these processes hold. */

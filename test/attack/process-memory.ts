@@ -1,55 +1,84 @@
-import { open, readdir, readFile } from "node:fs/promises";
+import { type FileHandle, open, readFile } from "node:fs/promises";
 
-/** One process of a service. */
-export interface FoundProcess {
-  readonly pid: number;
-  readonly parent: number;
-  readonly args: readonly string[];
-}
+/** x86-64 and most arm64 kernels. */
+const PAGE_BYTES = 4096;
+const ENTRY_BYTES = 8;
+const CHUNK_PAGES = 2048;
+/** A page's entry in /proc/PID/pagemap: it is there, or was swapped out. What is neither has never been written to. */
+const PRESENT = 1n << 63n;
+const SWAPPED = 1n << 62n;
 
-/** Every process of this host that may be looked at. */
-export async function listProcesses(): Promise<FoundProcess[]> {
-  const pids = (await readdir("/proc")).filter((name) => /^\d+$/.test(name)).map(Number);
-  const found = await Promise.all(
-    pids.map(async (pid) => {
-      const [status, line] = await Promise.all(
-        ["status", "cmdline"].map((name) => readFile(`/proc/${pid}/${name}`, "latin1").catch(() => null)),
-      );
-      const parent = /^PPid:\s*(\d+)$/m.exec(status ?? "")?.[1];
-      return parent === undefined || line === null || line === undefined
-        ? []
-        : [{ pid, parent: Number(parent), args: line.split("\0").slice(0, -1) }];
-    }),
-  );
-  return found.flat();
-}
-
-const CHUNK_BYTES = 8 * 1024 * 1024;
+/** Memory that is there and could not be read: nothing can be said of it. */
+class UnreadMemory extends Error {}
 
 /**
- * Everything a process can write to and so may keep something in, piece by piece: its heap, its stacks, its data. Needs
- * the right to trace it. Pages that go away meanwhile are left out.
+ * Everything a process can write to and so may keep something in, piece by piece: its heap, its stacks, its data, of which
+ * only the pages that hold something. Needs the right to trace it. Pages that go away meanwhile are left out.
+ *
+ * Throws UnreadMemory for a page that stays and is not given; what `open` throws when the process may not be looked at.
  */
 export async function* memoryOf(pid: number): AsyncGenerator<Buffer> {
-  const maps = await readFile(`/proc/${pid}/maps`, "latin1");
-  const file = await open(`/proc/${pid}/mem`, "r");
+  const [memory, pagemap] = [await open(`/proc/${pid}/mem`, "r"), await open(`/proc/${pid}/pagemap`, "r")];
   try {
-    for (const line of maps.split("\n")) {
-      const [, from, to] = /^([0-9a-f]+)-([0-9a-f]+) rw/.exec(line) ?? [];
-      if (from === undefined || to === undefined) {
-        continue;
-      }
-      const end = BigInt(`0x${to}`);
-      for (let at = BigInt(`0x${from}`); at < end; at += BigInt(CHUNK_BYTES)) {
-        const left = end - at;
-        const bytes = Buffer.alloc(left < BigInt(CHUNK_BYTES) ? Number(left) : CHUNK_BYTES);
-        const read = await file.read(bytes, 0, bytes.length, at as unknown as number).catch(() => null);
-        if (read !== null && read.bytesRead > 0) {
-          yield bytes.subarray(0, read.bytesRead);
-        }
+    for (const { first, pages } of await writableRanges(pid)) {
+      for (let done = 0; done < pages; done += CHUNK_PAGES) {
+        yield* heldIn({ memory, pagemap }, first + done, Math.min(CHUNK_PAGES, pages - done));
       }
     }
   } finally {
-    await file.close();
+    await Promise.all([memory.close(), pagemap.close()]);
   }
+}
+
+interface Files {
+  readonly memory: FileHandle;
+  readonly pagemap: FileHandle;
+}
+
+/** Pages as their numbers: addresses above what a number holds exactly are the kernel's. */
+async function writableRanges(pid: number): Promise<{ first: number; pages: number }[]> {
+  const maps = await readFile(`/proc/${pid}/maps`, "latin1");
+  return [...maps.matchAll(/^([0-9a-f]+)-([0-9a-f]+) rw/gm)].map(([, from = "", to = ""]) => {
+    const first = Number.parseInt(from, 16) / PAGE_BYTES;
+    return { first, pages: Number.parseInt(to, 16) / PAGE_BYTES - first };
+  });
+}
+
+async function* heldIn(files: Files, first: number, pages: number): AsyncGenerator<Buffer> {
+  const isHeld = await heldPages(files.pagemap, first, pages);
+  for (let from = 0; from < pages; from++) {
+    let to = from;
+    while (isHeld[to] === true) {
+      to += 1;
+    }
+    if (to > from) {
+      yield* readPages(files, first + from, to - from);
+      from = to;
+    }
+  }
+}
+
+async function* readPages(files: Files, first: number, pages: number): AsyncGenerator<Buffer> {
+  for (let done = 0; done < pages;) {
+    const bytes = Buffer.alloc((pages - done) * PAGE_BYTES);
+    const read = await files.memory.read(bytes, 0, bytes.length, (first + done) * PAGE_BYTES).catch(() => null);
+    const got = Math.floor((read?.bytesRead ?? 0) / PAGE_BYTES);
+    if (got > 0) {
+      yield bytes.subarray(0, got * PAGE_BYTES);
+      done += got;
+    } else if ((await heldPages(files.pagemap, first + done, 1))[0] === true) {
+      throw new UnreadMemory(`the page at ${((first + done) * PAGE_BYTES).toString(16)} is not given`);
+    } else {
+      done += 1;
+    }
+  }
+}
+
+async function heldPages(pagemap: FileHandle, first: number, pages: number): Promise<boolean[]> {
+  const entries = Buffer.alloc(pages * ENTRY_BYTES);
+  const { bytesRead } = await pagemap.read(entries, 0, entries.length, first * ENTRY_BYTES);
+  return Array.from(
+    { length: Math.floor(bytesRead / ENTRY_BYTES) },
+    (_, page) => (entries.readBigUInt64LE(page * ENTRY_BYTES) & (PRESENT | SWAPPED)) !== 0n,
+  );
 }

@@ -20,10 +20,23 @@ describe("the figures of the bench", () => {
       middle: { resident: 110, held: 41 },
       end: { resident: 120, held: 40 },
     };
-    const report = { streams: 2, rounds: 1, events: 4, broken: 0, direct, gateway, ratio, gatewayMemoryMib: memory };
-    const text = renderReport(report);
-    expect(text).toMatch(/first byte, median +50\.00 ms +100\.00 ms +2\.00 x/);
+    const idle = { model: 0.1, gateway: 0, readers: 0.1, host: 0.2 };
+    const load = { name: "burst", calls: 2, spreadMs: 1_000, rounds: 1, direct, gateway, ratio };
+    const reportWith = (host: number) =>
+      renderReport({
+        streams: 2,
+        eventsPerSecond: 20,
+        events: 4,
+        broken: 0,
+        loads: [{ ...load, busy: { direct: idle, gateway: { ...idle, gateway: 0.5, host } } }],
+        gatewayMemoryMib: memory,
+      });
+    const text = reportWith(0.5);
+    expect(text).toMatch(/first byte, median +50\.00 ms +100\.00 ms +50\.00 ms +2\.0 x/);
+    expect(text).toContain("of a core: model 10 %, gateway 50 %, readers 10 %; host 50 %");
     expect(text).toContain("100 MiB at the start, 110 halfway, 120 at the end (1.20 x)");
     expect(text).toContain("40 MiB at the start, 41 halfway, 40 at the end (1.00 x)");
+    expect(text).not.toContain("next to no core left");
+    expect(reportWith(0.95)).toContain("next to no core left");
   });
 });

@@ -3,19 +3,30 @@ import { once } from "node:events";
 import { setTimeout as wait } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { z } from "zod";
-import { figuresOf, type Memory, ratioOf, renderReport, type Report, type Samples } from "./figures.ts";
+import { letReadersLeave } from "../support/stdout.ts";
+import { Effort, hostEffort, ownEffort } from "./effort.ts";
+import { type Busy, figuresOf, type LoadReport, ratioOf, renderReport, type Report, type Samples } from "./figures.ts";
 import { readOptions, usage } from "./options.ts";
 import { readStream, type Reading, type StreamCall } from "./reader.ts";
-import { CALLS_PER_MACHINE, STREAMS } from "./traffic.ts";
-
-/** Each way in turn, so that whatever else the machine does meets both. A round takes some 4 s each way. */
-const ROUNDS = 4;
-/** The calls of a round begin spread over this time: a fleet's do not come at one blow. */
-const SPREAD_MS = 1_000;
+import { CALLS_PER_MACHINE, EVENT_PAUSE_MS, type Load, loads, STREAMS } from "./traffic.ts";
 
 const ModelReady = z.object({ port: z.int() });
 const GatewayReady = z.object({ attempts: z.array(z.object({ socketPath: z.string(), key: z.string() })) });
-const MemoryAnswer = z.object({ resident: z.number(), held: z.number() });
+
+/** The two ways to the model, and the processes on them. */
+interface Ways {
+  readonly direct: readonly StreamCall[];
+  readonly gateway: readonly StreamCall[];
+  readonly model: ChildProcess;
+  readonly broker: ChildProcess;
+}
+
+/** What one load sent one way has given, and what everybody took for it. */
+interface Leg {
+  readonly readings: readonly Reading[];
+  readonly busy: Busy;
+  readonly memory: Effort;
+}
 
 async function main(args: readonly string[]): Promise<number> {
   const options = readOptions(args);
@@ -36,51 +47,110 @@ async function main(args: readonly string[]): Promise<number> {
 type Start = (file: string, ...args: string[]) => { child: ChildProcess; ready: Promise<unknown> };
 
 async function measure(startChild: Start): Promise<Report> {
-  const { port } = ModelReady.parse(await startChild("model-process.ts").ready);
+  const model = startChild("model-process.ts");
+  const { port } = ModelReady.parse(await model.ready);
   const broker = startChild("gateway-process.ts", `http://127.0.0.1:${port}/v1`);
   const { attempts } = GatewayReady.parse(await broker.ready);
-  const calls: StreamCall[] = attempts.flatMap(({ socketPath, key }) =>
-    Array.from({ length: CALLS_PER_MACHINE }, () => ({
-      to: { socketPath },
-      headers: { authorization: `Bearer ${key}` },
-    })),
-  );
+  const ways: Ways = {
+    direct: Array.from({ length: STREAMS }, () => ({ to: { host: "127.0.0.1", port }, headers: {} })),
+    gateway: attempts.flatMap(({ socketPath, key }) =>
+      Array.from({ length: CALLS_PER_MACHINE }, () => ({
+        to: { socketPath },
+        headers: { authorization: `Bearer ${key}` },
+      })),
+    ),
+    model: model.child,
+    broker: broker.child,
+  };
 
-  const direct: Reading[] = [];
-  const gateway: Reading[] = [];
-  const memory: Memory[] = [];
   // The first round warms both ways up and is not counted.
-  for (let round = 0; round <= ROUNDS; round++) {
-    const straight = await readAll(
-      Array.from({ length: STREAMS }, () => ({ to: { host: "127.0.0.1", port }, headers: {} })),
-    );
-    const through = await readAll(calls);
-    memory.push(await memoryOf(broker.child));
-    if (round > 0) {
-      direct.push(...straight);
-      gateway.push(...through);
-    }
+  const [first] = loads;
+  const warm = first === undefined ? [] : await sendBothWays(ways, { ...first, rounds: 1 });
+  const done: { load: Load; rounds: Round[] }[] = [];
+  for (const load of loads) {
+    done.push({ load, rounds: await sendBothWays(ways, load) });
   }
-  const at = (round: number): Memory => memory[round] ?? { resident: Number.NaN, held: Number.NaN };
-  const figures = { direct: figuresOf(samplesOf(direct)), gateway: figuresOf(samplesOf(gateway)) };
+  const counted = done.flatMap(({ rounds }) => rounds);
+  const readings = counted.flatMap(({ direct, gateway }) => [...direct.readings, ...gateway.readings]);
+  const memory = [...warm, ...counted].map(({ gateway }) => gateway.memory);
+  const at = (part: number) => memory[Math.floor(part * (memory.length - 1))] ?? ownEffort();
   return {
     streams: STREAMS,
-    rounds: ROUNDS,
-    events: [...direct, ...gateway].reduce((sum, { eventMs }) => sum + eventMs.length, 0),
-    broken: [...direct, ...gateway].filter(({ isWhole }) => !isWhole).length,
-    ...figures,
-    ratio: ratioOf(figures.gateway, figures.direct),
-    gatewayMemoryMib: { start: at(0), middle: at(ROUNDS / 2), end: at(ROUNDS) },
+    eventsPerSecond: 1000 / EVENT_PAUSE_MS,
+    events: readings.reduce((sum, { eventMs }) => sum + eventMs.length, 0),
+    broken: readings.filter(({ isWhole }) => !isWhole).length,
+    loads: done.map(({ load, rounds }) => reportOf(load, rounds)),
+    gatewayMemoryMib: { start: at(0), middle: at(0.5), end: at(1) },
   };
 }
 
-function readAll(calls: readonly StreamCall[]): Promise<Reading[]> {
-  return Promise.all(
+interface Round {
+  readonly direct: Leg;
+  readonly gateway: Leg;
+}
+
+/** Each way in turn, so that whatever else the host does meets both. */
+async function sendBothWays(ways: Ways, load: Load): Promise<Round[]> {
+  const rounds: Round[] = [];
+  for (let round = 0; round < load.rounds; round++) {
+    rounds.push({ direct: await send(ways, "direct", load), gateway: await send(ways, "gateway", load) });
+  }
+  return rounds;
+}
+
+async function send(ways: Ways, way: "direct" | "gateway", load: Load): Promise<Leg> {
+  const look = async () => ({
+    model: await effortOf(ways.model),
+    gateway: await effortOf(ways.broker),
+    readers: ownEffort(),
+    host: hostEffort(),
+    at: performance.now(),
+  });
+  const before = await look();
+  const readings = await readAll(ways[way], load);
+  const after = await look();
+  const ms = after.at - before.at;
+  const share = (who: "model" | "gateway" | "readers") => (after[who].cpuMs - before[who].cpuMs) / ms;
+  const host = (after.host.busyMs - before.host.busyMs) / (after.host.allMs - before.host.allMs);
+  const busy = { model: share("model"), gateway: share("gateway"), readers: share("readers"), host };
+  return { readings, busy, memory: after.gateway };
+}
+
+async function readAll(calls: readonly StreamCall[], load: Load): Promise<Reading[]> {
+  const read = await Promise.all(
     calls.map(async (call, index) => {
-      await wait((SPREAD_MS * index) / calls.length);
-      return readStream(call);
+      await wait((load.spreadMs * index) / calls.length);
+      const readings: Reading[] = [];
+      for (let number = 0; number < load.calls; number++) {
+        readings.push(await readStream(call));
+      }
+      return readings;
     }),
   );
+  return read.flat();
+}
+
+function reportOf({ name, calls, spreadMs, rounds: count }: Load, rounds: readonly Round[]): LoadReport {
+  const legsOf = (way: keyof Round) => {
+    const legs = rounds.map((round) => round[way]);
+    return { samples: samplesOf(legs.flatMap(({ readings }) => readings)), busy: meanOf(legs.map(({ busy }) => busy)) };
+  };
+  const [direct, gateway] = [legsOf("direct"), legsOf("gateway")];
+  const figures = { direct: figuresOf(direct.samples), gateway: figuresOf(gateway.samples) };
+  return {
+    name,
+    calls: STREAMS * calls,
+    spreadMs,
+    rounds: count,
+    ...figures,
+    ratio: ratioOf(figures.gateway, figures.direct),
+    busy: { direct: direct.busy, gateway: gateway.busy },
+  };
+}
+
+function meanOf(all: readonly Busy[]): Busy {
+  const mean = (who: keyof Busy) => all.reduce((sum, one) => sum + one[who], 0) / all.length;
+  return { model: mean("model"), gateway: mean("gateway"), readers: mean("readers"), host: mean("host") };
 }
 
 function samplesOf(readings: readonly Reading[]): Samples {
@@ -96,10 +166,14 @@ function start(children: ChildProcess[], file: string, args: string[]): ReturnTy
   return { child, ready: nextMessage(child) };
 }
 
-async function memoryOf(child: ChildProcess): Promise<Memory> {
+async function effortOf(child: ChildProcess): Promise<Effort> {
   const answer = nextMessage(child);
-  child.send("memory");
-  return MemoryAnswer.parse(await answer);
+  // One that has ended meanwhile has said why on standard error.
+  const sent = new Promise<void>((resolve, reject) => {
+    child.send("effort", (error) => (error === null ? resolve() : reject(error)));
+  });
+  const [effort] = await Promise.all([answer, sent]);
+  return Effort.parse(effort);
 }
 
 /** Throws if the child ends instead. */
@@ -122,6 +196,7 @@ async function end(child: ChildProcess): Promise<void> {
   }
 }
 
+letReadersLeave();
 process.exitCode = await main(process.argv.slice(2)).catch((error: unknown) => {
   process.stderr.write(`bench: ${error instanceof Error ? error.message : String(error)}\n`);
   return 2;

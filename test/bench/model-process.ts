@@ -1,6 +1,7 @@
 import { once } from "node:events";
 import { createServer, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
+import { tellEffort } from "./effort.ts";
 import { EVENT_PAUSE_MS, EVENTS, eventText, lastEventText } from "./traffic.ts";
 
 /** The stand-in for the model, in a process of its own: every call is answered with the same paced stream. */
@@ -10,6 +11,7 @@ const server = createServer((incoming, outgoing) => {
 });
 server.listen(0, "127.0.0.1");
 await once(server, "listening");
+tellEffort();
 process.on("disconnect", () => process.exit());
 process.send?.({ port: (server.address() as AddressInfo).port });
 

@@ -6,6 +6,25 @@ export const CALLS_PER_MACHINE = 4;
 /** A model gives some tens of tokens a second. */
 export const EVENTS = 60;
 export const EVENT_PAUSE_MS = 50;
+
+/** How the calls of one round come. */
+export interface Load {
+  readonly name: "burst" | "steady";
+  /** The first calls of all streams begin spread over this time. */
+  readonly spreadMs: number;
+  /** How many calls each stream makes, one after another. */
+  readonly calls: number;
+  readonly rounds: number;
+}
+
+/**
+ * First the worst: a whole fleet asks within a second, as after a restart. Then the usual: a call begins as another ends,
+ * for each as long as an answer takes.
+ */
+export const loads: readonly Load[] = [
+  { name: "burst", spreadMs: 1_000, calls: 1, rounds: 1 },
+  { name: "steady", spreadMs: EVENTS * EVENT_PAUSE_MS, calls: 2, rounds: 2 },
+];
 /** As long as an event with a few tokens and its ids. */
 const FILL = "x".repeat(120);
 

@@ -5,6 +5,7 @@ import type { RunView } from "../../apps/orchestrator/src/web/control-api.ts";
 import { reviewer } from "../fakes/model/reviewer.ts";
 import type { PullView } from "../fakes/github/views.ts";
 import { eventually, processesNaming } from "../support/service.ts";
+import { letReadersLeave } from "../support/stdout.ts";
 import { startWorld, type TestWorld } from "../support/world.ts";
 import { MAINTAINER, openDemoPullRequest } from "./open.ts";
 import { type DemoOptions, readOptions, usage } from "./options.ts";
@@ -154,6 +155,7 @@ function passedOn(): Record<string, string> {
   );
 }
 
+letReadersLeave();
 try {
   process.exitCode = await main(process.argv.slice(2));
 } catch (error) {

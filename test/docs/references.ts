@@ -182,7 +182,11 @@ function modelRefusalsPage(): string {
       const { status, message } = new Refusal(code);
       return row([`\`${code}\``, String(status), message]);
     }),
-    row(["`BUDGET_SPENT`", "400", "a budget below is spent; the message says which, of what, and its limit"]),
+    row([
+      "`BUDGET_SPENT`",
+      "400",
+      "a budget below is spent; or leaves fewer than 16 tokens for an answer; the message says which, of what, and its limit",
+    ]),
     "",
     "## Budgets",
     "",

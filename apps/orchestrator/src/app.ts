@@ -69,8 +69,8 @@ export interface ServiceDeps {
   readonly githubHost: string;
   readonly gitUrl: (origin: PullRequestOrigin) => string;
   readonly webhookSecrets: readonly string[];
-  /** Looks for credentials in texts that are about to be published. */
-  readonly findSecrets: (texts: readonly string[]) => Promise<readonly SecretHit[]>;
+  /** Looks for credentials in texts of this run that are about to be published. */
+  readonly findSecrets: (texts: readonly string[], run: RunId) => Promise<readonly SecretHit[]>;
   /** Null where nobody holds a key for it: receipts of local runs are not signed. */
   readonly signReceipt: SignReceipt | null;
   readonly policy: Ceiling;

@@ -1,8 +1,24 @@
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { cleanText } from "./safe-output/characters.ts";
 import { visibleText, withoutInvisible } from "./visible-text.ts";
 
+/** All 66 that no text is made of (Unicode 23.7): the two that end each plane, and 32 amid the Arabic forms. */
+const noncharacters = [
+  ...Array.from({ length: 17 }, (_, plane) => [plane * 0x10000 + 0xfffe, plane * 0x10000 + 0xffff]).flat(),
+  ...Array.from({ length: 32 }, (_, index) => 0xfdd0 + index),
+];
+
 describe("visibleText", () => {
+  it("leaves no noncharacter, in prompts or in what is published", () => {
+    expect(noncharacters).toHaveLength(66);
+    const left = noncharacters.filter((code) => {
+      const text = `a${String.fromCodePoint(code)}b`;
+      return [visibleText(text), withoutInvisible(text), cleanText(text)].some((seen) => seen.text !== "ab");
+    });
+    expect(left.map((code) => `U+${code.toString(16)}`)).toEqual([]);
+  });
+
   it.each([
     ["plain words\n\tand a tab", "plain words\n\tand a tab", 0],
     ["line\r\nends", "line\nends", 0],

@@ -1,9 +1,10 @@
 /**
  * Characters that a reader does not see but a model reads: controls, format and direction marks, zero-width and tag
- * characters, variation selectors, fillers, private use, lone surrogates, and the two Unicode line ends.
+ * characters, variation selectors, fillers, private use, noncharacters, lone surrogates, and the two Unicode line ends.
  * Tab and newline stay.
  */
-const INVISIBLE = /(?![\t\n])[\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}]/gu;
+const INVISIBLE =
+  /(?![\t\n])[\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}\p{Noncharacter_Code_Point}]/gu;
 /** These shape an emoji that a reader does see: they go as well, but are nobody's attempt to hide. */
 const EMOJI_SHAPING = /(?<=\p{Extended_Pictographic})[\uFE0F\u200D]+/gu;
 const COMMENT_BEGIN = "<!--";

@@ -1,3 +1,4 @@
+import { hostedItems, hostedTools } from "../../../packages/core/src/model-request/hosted.fixture.ts";
 import type { Random } from "./random.ts";
 
 export type Body = Record<string, unknown>;
@@ -6,42 +7,8 @@ export type Body = Record<string, unknown>;
 export const LEAK = "https://evil.example/?d=leak";
 
 const hello = { type: "message", role: "user", content: [{ type: "input_text", text: "Hello." }] };
-const hostedTools = [
-  "web_search",
-  "web_search_preview",
-  "web_search_2025_08_26",
-  "file_search",
-  "code_interpreter",
-  "computer",
-  "computer_use_preview",
-  "image_generation",
-  "mcp",
-  "shell",
-  "local_shell",
-  "apply_patch",
-  "tool_search",
-  "programmatic_tool_calling",
-  "connector",
-  "teleport",
-  "__proto__",
-];
-const hostedItems = [
-  "web_search_call",
-  "file_search_call",
-  "code_interpreter_call",
-  "image_generation_call",
-  "computer_call",
-  "computer_call_output",
-  "mcp_call",
-  "mcp_list_tools",
-  "mcp_approval_request",
-  "mcp_approval_response",
-  "local_shell_call",
-  "local_shell_call_output",
-  "item_reference",
-  "compaction",
-  "program",
-];
+/** Some that are not even known. */
+const tools = [...hostedTools, "connector", "teleport", "__proto__"];
 /** Fields of the API that make its servers keep, fetch, call or spend, and values that ask for it. */
 const fields: readonly (readonly [string, unknown])[] = [
   ["store", true],
@@ -104,7 +71,7 @@ export function soundRequest(): Body {
 export function hostileRequest(random: Random): string {
   const body = soundRequest();
   const tool = {
-    type: random.pick(hostedTools),
+    type: random.pick(tools),
     name: "f",
     server_label: "x",
     server_url: LEAK,

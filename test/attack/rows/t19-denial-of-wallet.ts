@@ -43,7 +43,8 @@ async function overChannels(context: AttackContext, tally: Tally): Promise<void>
   for (const kind of kinds) {
     // The bench's runs are on no repository; whole days are the ledgers' part.
     for (const scope of scopes.slice(0, 2)) {
-      const limit = kind === "requests" ? 3 : 1_000;
+      // Money for a hundred tokens of the bench's prices: less than the least answer's would allow no call at all.
+      const limit = { requests: 3, inputTokens: 1_000, outputTokens: 1_000, microUsd: 100_000 }[kind];
       const budgets: Budgets = { ...noBudgets, [scope]: { ...unlimited, [kind]: limit } };
       const made = await callsUntilRefused(context, budgets, 6);
       const most = kind === "requests" ? limit : 1;

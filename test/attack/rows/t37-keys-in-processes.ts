@@ -1,26 +1,36 @@
 import { createPrivateKey } from "node:crypto";
-import { readdir, readFile } from "node:fs/promises";
+import { access, readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
+import { stall } from "../../fakes/model/script.ts";
+import { familyOf, type HostProcess } from "../../support/processes.ts";
 import { eventually } from "../../support/service.ts";
 import type { TestWorld } from "../../support/world.ts";
-import { type FoundProcess, listProcesses, memoryOf } from "../process-memory.ts";
+import { memoryOf } from "../process-memory.ts";
 import type { Row } from "../row.ts";
+import { RUN_MS, startRun } from "../scene.ts";
 import { createScanner, type Secret } from "../secret-scan.ts";
 import { createTally, type Tally } from "../tally.ts";
 
 /** Three processes that each load Node. */
 const START_MS = 60_000;
+/** From the request to cancel to the end of the machine. */
+const END_MS = 240_000;
 /** So much of a number of the key is a find: chance finds none. */
 const NUMBER_BYTES = 24;
-const ROLES = ["service", "broker", "signer"] as const;
-type Role = (typeof ROLES)[number];
+const PROMPT = "Wait for the search of the host.";
 
-/** What each process has a reason to hold. What it holds beside that is a find; what it does not hold, a blind search. */
-const holds: Readonly<Record<Role, readonly string[]>> = {
+/**
+ * What each part has a reason to hold. What it holds beside that is a find; what it does not hold, a blind search. Every
+ * process that is not named here must hold nothing: Redis, emulators, forwarders, whatever there is.
+ */
+const holds: Readonly<Record<string, readonly string[]>> = {
+  // It is started with the settings, and opens the private key's file for the signer without reading it.
+  supervisor: ["webhook secret", "model key"],
   service: ["webhook secret"],
   broker: ["model key"],
   signer: ["private key"],
 };
+const always = [...Object.keys(holds), "redis-server"];
 
 /** Each credential is in one process alone, which does nothing else: what takes over one of them has not the others. */
 export const keysInProcesses: Row = {
@@ -33,16 +43,31 @@ export const keysInProcesses: Row = {
     const tally = createTally();
     const world = await context.world();
     const secrets = secretsOf(world);
-    for (const role of ROLES) {
-      const found = await eventually(
-        () => processOf(world, role),
-        START_MS,
-        async () => `no process of the ${role}`,
-      );
-      await inProcess(tally, role, found, secrets);
-    }
+    await inFamily(tally, world, secrets, always);
     await inFiles(tally, world, secrets);
     return tally.verdict("each key is in the memory of one process and nowhere else");
+  },
+};
+
+/** The same while a run is at work: its machine is processes of the host too, and nobody's children. */
+export const keysBesideMachines: Row = {
+  id: "T37",
+  attack: "The keys are looked for in every process of a run at work as well: emulators, forwarders, launchers.",
+  needs: "machine",
+  control: "an emulator and a forwarder are among the processes",
+  async run(context) {
+    const tally = createTally();
+    const world = await context.world();
+    context.answer(new RegExp(PROMPT), [stall()]);
+    const { id } = await startRun(world, { prompt: PROMPT });
+    try {
+      await world.control.waitFor(id, ({ run }) => run.modelCalls > 0, RUN_MS);
+      await inFamily(tally, world, secretsOf(world), [...always, "qemu-system-x86", "socat"]);
+    } finally {
+      await world.control.cancel(id);
+      await world.control.waitFor(id, ({ run }) => run.phase === "done", END_MS);
+    }
+    return tally.verdict("nor in any process of a machine at work");
   },
 };
 
@@ -69,34 +94,69 @@ function secretsOf({ github, modelKey }: TestWorld): Secrets {
   };
 }
 
-/** The supervisor's child of that name. */
-async function processOf({ service }: TestWorld, role: Role): Promise<FoundProcess | null> {
-  const all = await listProcesses();
-  const supervisor = service().process.pid;
-  return (
-    all.find(({ parent, args }) => parent === supervisor && args.includes("process") && args.includes(role)) ?? null
+/** Looks into every process of the service, once all of `wanted` are there. */
+async function inFamily(tally: Tally, world: TestWorld, secrets: Secrets, wanted: readonly string[]): Promise<void> {
+  const all = await eventually(
+    async () => {
+      const family = await familyOf(world);
+      const names = family.map((one) => partNameOf(world, one));
+      return wanted.every((name) => names.includes(name)) ? family : null;
+    },
+    START_MS,
+    async () => `of ${wanted.join(", ")} there are only ${(await familyOf(world)).map(({ name }) => name).join(", ")}`,
   );
+  for (const one of all) {
+    const name = partNameOf(world, one);
+    await inProcess(tally, name, one, secrets).catch(async (error: unknown) => {
+      // One that has ended holds nothing any more. Any other that cannot be read is not known to be clean.
+      const isThere = await access(`/proc/${one.pid}`).then(
+        () => true,
+        () => false,
+      );
+      tally.expect(
+        !isThere && !wanted.includes(name),
+        `${name} (${one.pid}) could not be looked into: ${String(error)}`,
+      );
+    });
+  }
 }
 
-async function inProcess(tally: Tally, role: Role, { pid }: FoundProcess, secrets: Secrets): Promise<void> {
+/** Which part of the service it is; the name of its program if it is none. */
+function partNameOf({ service }: TestWorld, { pid, parent, argv, name }: HostProcess): string {
+  const supervisor = service().process.pid;
+  if (pid === supervisor) {
+    return "supervisor";
+  }
+  return parent === supervisor && argv.at(-2) === "process" ? (argv.at(-1) ?? name) : name;
+}
+
+async function inProcess(tally: Tally, name: string, { pid }: HostProcess, secrets: Secrets): Promise<void> {
   const scanner = createScanner(secrets.texts);
-  const inMemory = new Set((await scanner.scan(memoryOf(pid))).map(({ name }) => name));
-  for await (const chunk of memoryOf(pid)) {
-    if (secrets.numbers.some((number) => chunk.includes(number))) {
-      inMemory.add("private key");
-      break;
+  const mayHold = holds[name] ?? [];
+  let hasNumbers = false;
+  async function* noted(): AsyncGenerator<Buffer> {
+    for await (const chunk of memoryOf(pid)) {
+      hasNumbers ||= secrets.numbers.some((number) => chunk.includes(number));
+      yield chunk;
     }
   }
-  for (const { name } of secrets.texts) {
-    if (holds[role].includes(name)) {
-      tally.control(inMemory.has(name), `the ${name} is not found in the ${role}`);
+  const inMemory = new Set((await scanner.scan(noted())).map((found) => found.name));
+  if (hasNumbers) {
+    inMemory.add("private key");
+  }
+  for (const secret of secrets.texts) {
+    if (mayHold.includes(secret.name)) {
+      tally.control(inMemory.has(secret.name), `the ${secret.name} is not found in the ${name}`);
     } else {
-      tally.expect(!inMemory.has(name), `the ${name} is in the memory of the ${role}`);
+      tally.expect(!inMemory.has(secret.name), `the ${secret.name} is in the memory of ${name} (${pid})`);
     }
   }
   for (const file of ["environ", "cmdline"]) {
     const found = await scanner.scan([await readFile(`/proc/${pid}/${file}`)]);
-    tally.equal(found, [], `credentials in the ${file} of the ${role}`);
+    // The operator's own environment is where the operator may have put them; nobody else inherits it.
+    const wanted = name === "supervisor" && file === "environ" ? mayHold : [];
+    const strange = found.filter((one) => !wanted.includes(one.name));
+    tally.equal(strange, [], `credentials in the ${file} of ${name} (${pid})`);
   }
 }
 
@@ -105,7 +165,11 @@ async function inFiles(tally: Tally, { stateDir }: TestWorld, { texts, numbers }
   const scanner = createScanner(texts);
   const entries = await readdir(stateDir, { recursive: true, withFileTypes: true });
   for (const path of entries.filter((entry) => entry.isFile()).map(({ parentPath, name }) => join(parentPath, name))) {
-    const bytes = await readFile(path).catch(() => Buffer.alloc(0));
+    const bytes = await readFile(path).catch((error: NodeJS.ErrnoException) => error);
+    if (!Buffer.isBuffer(bytes)) {
+      tally.expect(bytes.code === "ENOENT", `${path} could not be read: ${bytes.message}`);
+      continue;
+    }
     const found = await scanner.scan([bytes]);
     tally.equal(found, [], `credentials in ${path}`);
     tally.expect(!numbers.some((number) => bytes.includes(number)), `a number of the private key is in ${path}`);

@@ -96,6 +96,8 @@ describe("a key per attempt", () => {
 
   it.each([
     ["no JSON", "<html>"],
+    ["a value twice", '{"id":"key_1","value":"sk-1","value":"sk-2","created_at":1,"expires_at":9}'],
+    ["a name that parsers read in two ways", '{"id":"key_1","value":"sk-1","created_at":1,"expires_at":9,"\\u0061":1}'],
     ["another id", JSON.stringify({ id: "../../x", value: "sk-1", created_at: 1, expires_at: 2 })],
     ["a value with a line break", JSON.stringify({ id: "key_1", value: "sk-1\r\nx: y", created_at: 1, expires_at: 2 })],
     [
@@ -250,5 +252,22 @@ describe("the sweeper of keys", () => {
     await expect(world.newIssuer().sweep(isOver)).rejects.toMatchObject({ code: "CREDENTIAL_UNAVAILABLE" });
     expect(admin.present()).toHaveLength(1);
     expect(await world.newIssuer().sweep(isOver)).toBe(1);
+  });
+
+  it("asks ever more rarely for the deletion of one that resists, and complains only when it waits longer", async () => {
+    admin.add({ name: `mayfly-${run}-1`, serviceAccount: "svc_1" });
+    const issuer = world.newIssuer();
+    admin.misbehave("DELETE", ...Array.from({ length: 20 }, () => ({ kind: "fail", status: 403 }) as const));
+    const minutes: number[] = [];
+    let complaints = 0;
+    for (let minute = 0, asked = 0; minute < 5 * 60; minute++) {
+      await issuer.sweep(isOver).catch(() => (complaints += 1));
+      const before = asked;
+      asked = admin.calls.filter(({ method }) => method === "DELETE").length;
+      minutes.push(...(asked > before ? [minute] : []));
+      world.clock.pass(60_000);
+    }
+    expect(minutes).toEqual([0, 1, 2, 4, 8, 16, 32, 64, 124, 184, 244]);
+    expect(complaints).toBe(8);
   });
 });

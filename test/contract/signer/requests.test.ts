@@ -93,6 +93,69 @@ describe("the signer", () => {
       await recorder.close();
     }
   });
+
+  const token = `ghs_${"Odd1".repeat(10)}`;
+  const expires = new Date(Date.now() + 3_600_000).toISOString();
+
+  it.each<[string, unknown]>([
+    ["without its permissions", { token, expires_at: expires }],
+    ["without its end", { token, permissions: {} }],
+    ["that ends at no time", { token, expires_at: "soon", permissions: {} }],
+    ["deeper in", { data: [{ access: { token } }] }],
+    ["under another name", { value: token }],
+    ["in a sentence", `Your token is ${token}, keep it.`],
+    ["that looks like no other", { token: "v1.1f699f1069f60xxx" }],
+  ])("revokes a token whose answer has another shape: %s", async (_name, body) => {
+    const revoked: (string | undefined)[] = [];
+    let isDown = true;
+    const recorder = await createRecorder(({ method, headers }) => {
+      if (method !== "DELETE") {
+        return { status: 201, body };
+      }
+      if (isDown) {
+        return { status: 503, body: {} };
+      }
+      revoked.push(headers.authorization?.split(" ")[1]);
+      return { status: 204, body: null };
+    });
+    try {
+      await scene.start({ url: recorder.url });
+      await expect(scene.client().mint(mintOf("read"))).rejects.toMatchObject({ code: "GITHUB_UNAVAILABLE" });
+      expect(recorder.asked.at(-1)).toBe("DELETE /installation/token");
+      isDown = false;
+      await scene.core().sweep();
+      expect(revoked).toEqual([JSON.stringify(body).includes(token) ? token : "v1.1f699f1069f60xxx"]);
+    } finally {
+      await recorder.close();
+    }
+  });
+
+  it.each<[string, unknown]>([
+    ["nothing", {}],
+    ["a token that is none", { token: 5 }],
+    ["a token that fits in no header", { token: "ghs_\r\nx: y" }],
+    ["words", "ghs_ is how a token begins"],
+  ])("asks for no revocation where the answer holds %s", async (_name, body) => {
+    const recorder = await createRecorder(() => ({ status: 201, body }));
+    try {
+      await scene.start({ url: recorder.url });
+      await expect(scene.client().mint(mintOf("read"))).rejects.toMatchObject({ code: "GITHUB_UNAVAILABLE" });
+      expect(recorder.asked).toHaveLength(1);
+    } finally {
+      await recorder.close();
+    }
+  });
+
+  it("asks for a token once, for one whose answer was lost may be there already", async () => {
+    const recorder = await createRecorder(() => ({ status: 502, body: {} }));
+    try {
+      await scene.start({ url: recorder.url });
+      await expect(scene.client().mint(mintOf("read"))).rejects.toMatchObject({ code: "GITHUB_UNAVAILABLE" });
+      expect(recorder.asked).toHaveLength(1);
+    } finally {
+      await recorder.close();
+    }
+  });
 });
 
 describe("whoever reaches the socket", () => {

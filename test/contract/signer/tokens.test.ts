@@ -3,6 +3,8 @@ import { once } from "node:events";
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { createGitHubApp } from "../../../apps/orchestrator/src/github/app.ts";
+import { createLog } from "../../../apps/orchestrator/src/host/log.ts";
 import { type Purpose, purposes } from "../../../apps/orchestrator/src/signer/purposes.ts";
 import { createScene, eventually, kill, type Scene, startSignerProcess } from "./scene.ts";
 
@@ -48,6 +50,17 @@ describe("a token", () => {
     expect(title).toBe("file");
     expect([...scene.github.contractViolations, ...scene.github.unknownRequests]).toEqual([]);
     expect(alive()).toBe(0);
+  });
+
+  it("shows in no log of whoever uses it", async () => {
+    const lines: string[] = [];
+    const { log } = createLog({ level: "info", write: (line) => void lines.push(line) });
+    const app = createGitHubApp({ url: scene.github.url, signer: scene.client(), log });
+    await app.withToken("read", scene.place, async (token) => {
+      log.child({ run: "run_1" }).warn({ url: `https://x-access-token:${token}@example.com` }, "not fetched");
+      expect(lines).toHaveLength(1);
+      expect(lines.join("")).not.toContain(token);
+    });
   });
 
   it("dies when its use throws", async () => {

@@ -112,7 +112,7 @@ export async function buildBroker(deps: BrokerDeps): Promise<Broker> {
         }
       },
     },
-    secrets: () => [...new Set([...standing, ...credentials.secrets()])],
+    secrets: (run) => [...new Set([...standing, ...credentials.secrets(run)])],
   });
 
   async function isLive(id: RunId, epoch: number): Promise<boolean> {

@@ -1,7 +1,8 @@
 import { chmod, rm } from "node:fs/promises";
-import { type Channels, isAppError, limits, type MachineId, readStrictJson } from "@mayfly/core";
+import { type Channels, isAppError, limits, type MachineId } from "@mayfly/core";
 import { fastify, type FastifyError, type FastifyInstance } from "fastify";
 import { type AttemptRoutesDeps, registerAttemptRoutes } from "./attempt-routes.ts";
+import { readJsonBytes } from "./json-bytes.ts";
 import { registerModelRoutes } from "./model-routes.ts";
 import { Refusal } from "./refusal.ts";
 
@@ -90,24 +91,17 @@ function buildChannel(machine: MachineId, deps: ChannelsDeps): FastifyInstance {
 
 /** Frames are JSON that means the same to every reader: strict UTF-8, no name twice, no depth. */
 function readFramesStrictly(app: FastifyInstance): void {
-  const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
   app.removeAllContentTypeParsers();
   app.addContentTypeParser("application/json", { parseAs: "buffer" }, async (_request: unknown, body: Buffer) => {
-    let text: string;
-    try {
-      text = utf8.decode(body);
-    } catch {
-      throw new Refusal("BODY_INVALID");
-    }
-    const read = readStrictJson(text, {
+    const value = readJsonBytes(body, {
       depthMax: limits.frameDepthMax,
       charsMax: limits.resultBytesMax,
       valuesMax: limits.frameValuesMax,
     });
-    if (!read.ok) {
+    if (value === undefined) {
       throw new Refusal("BODY_INVALID");
     }
-    return read.value;
+    return value;
   });
 }
 

@@ -1,4 +1,4 @@
-import type { Channels, SecretHit } from "@mayfly/core";
+import type { Channels, RunId, SecretHit } from "@mayfly/core";
 import { z } from "zod";
 import { createSocketClient } from "../host/socket-client.ts";
 
@@ -15,8 +15,11 @@ const Found = z.strictObject({ found: z.array(z.strictObject({ kind: z.string(),
 export interface BrokerClient extends Channels {
   /** Resolves once the broker answers. */
   ready(): Promise<void>;
-  /** Looks for the model's credentials in texts that are to be published. */
-  findSecrets(texts: readonly string[]): Promise<SecretHit[]>;
+  /**
+   * Looks for the model's credentials in texts that are to be published: for the operator's, and for those that the
+   * attempts of this run had, or of every run where none is named.
+   */
+  findSecrets(texts: readonly string[], run?: RunId): Promise<SecretHit[]>;
 }
 
 export function createBrokerClient(socket: string): BrokerClient {
@@ -32,8 +35,8 @@ export function createBrokerClient(socket: string): BrokerClient {
     async ensureClosed(id) {
       await client.ask("POST", `/channels/${id}/close`);
     },
-    async findSecrets(texts) {
-      return Found.parse(await client.ask("POST", "/find-secrets", { texts })).found;
+    async findSecrets(texts, run) {
+      return Found.parse(await client.ask("POST", "/find-secrets", { texts, run })).found;
     },
   };
 }

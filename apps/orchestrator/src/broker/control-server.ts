@@ -1,15 +1,21 @@
-import { type Channels, findSecrets, isMachineId, limits } from "@mayfly/core";
+import { type Channels, createSecretSearch, isMachineId, isRunId, limits, type RunId } from "@mayfly/core";
 import { fastify, type FastifyInstance } from "fastify";
 import { z } from "zod";
 import { faultBody } from "../host/socket-client.ts";
 
 const MachineParams = z.strictObject({ id: z.string().refine(isMachineId) });
-const Texts = z.strictObject({ texts: z.array(z.string()).max(16) });
+const Texts = z.strictObject({ texts: z.array(z.string()).max(16), run: z.string().refine(isRunId).optional() });
 /** The texts of one result, and JSON's escaping of them. */
 const BODY_BYTES_MAX = limits.resultBytesMax;
 
-/** What the service may ask of the broker, over a socket that only the service's group reaches. */
-export function buildBrokerControl(deps: { channels: Channels; secrets: () => readonly string[] }): FastifyInstance {
+/**
+ * What the service may ask of the broker, over a socket that only the service's group reaches. `secrets` gives those that
+ * a run's attempts had, with the standing ones; without a run, all.
+ */
+export function buildBrokerControl(deps: {
+  channels: Channels;
+  secrets: (run?: RunId) => readonly string[];
+}): FastifyInstance {
   const { channels, secrets } = deps;
   const app = fastify({ forceCloseConnections: true, bodyLimit: BODY_BYTES_MAX });
   app.setErrorHandler((error, _request, reply) => {
@@ -27,8 +33,9 @@ export function buildBrokerControl(deps: { channels: Channels; secrets: () => re
   });
   // The credential stays here: the texts come to it, and only what kind of thing was found goes back.
   app.post("/find-secrets", async (request) => {
-    const known = secrets();
-    return { found: Texts.parse(request.body).texts.flatMap((text) => findSecrets(text, known)) };
+    const { texts, run } = Texts.parse(request.body);
+    const search = createSecretSearch(secrets(run));
+    return { found: texts.flatMap((text) => search(text)) };
   });
   return app;
 }

@@ -88,24 +88,21 @@ export interface OpenGateway {
   close(): Promise<void>;
 }
 
-export async function openGateway(options: {
+/** The gateway's parts over a store of their own: all real, the clock and the model's address as they are given. */
+export function buildGateway(options: {
   redis: TestRedis;
   url: string;
   clock: Clock;
   log: Logger;
-  machines: number;
-  timeoutMs?: number;
   budgets?: Budgets;
   issuer?: Issuer;
-}): Promise<OpenGateway> {
-  const { url, clock, log, machines, timeoutMs = limits.runMsDefault, budgets = noBudgets } = options;
+}) {
+  const { url, clock, log, budgets = noBudgets, issuer = fixedKeyIssuer(operatorKey) } = options;
   const { redis } = options.redis;
   const prefix = options.redis.prefix();
   const store = createRecordStore({ redis, prefix, keepFinishedMs: limits.finishedRunMs });
   const records = createRecords({ store, clock });
   const spend = createModelSpend({ redis, prefix, clock, keepMs: limits.finishedRunMs });
-  const fixed = { name: "static", key: new Secret(operatorKey), header: "authorization", prefix: "Bearer " };
-  const issuer = options.issuer ?? createFixedKeyIssuer(fixed);
   const credentials = createCredentials({ issuer, clock, log });
   const upstream = createUpstream({ url });
   const gateway = createModelGateway({
@@ -120,6 +117,19 @@ export async function openGateway(options: {
     log,
   });
   const authorise = createAuthorise({ store, clock });
+  return { prefix, store, records, spend, credentials, upstream, gateway, authorise };
+}
+
+/** As an operator's one key is set. */
+export function fixedKeyIssuer(key: string): Issuer {
+  return createFixedKeyIssuer({ key: new Secret(key), header: "authorization", prefix: "Bearer " });
+}
+
+export async function openGateway(
+  options: Parameters<typeof buildGateway>[0] & { machines: number; timeoutMs?: number },
+): Promise<OpenGateway> {
+  const { clock, machines, timeoutMs = limits.runMsDefault } = options;
+  const { store, records, spend, upstream, gateway, authorise } = buildGateway(options);
   const folder = await makeFolder();
   const apps: FastifyInstance[] = [];
 

@@ -18,10 +18,12 @@ import type { FastifyReply } from "fastify";
 import type { Logger } from "pino";
 import type { Records } from "../runs/records.ts";
 import { type ModelSpend, spendPlaceOf } from "../store/model-spend.ts";
+import { decodeUtf8 } from "./json-bytes.ts";
 import type { Loan } from "./issuers/attempt-credentials.ts";
 import type { Credentials } from "./issuers/credentials.ts";
 import { createCalls, type OpenCall } from "./model-gateway-calls.ts";
 import { createCharge, type Charge } from "./model-gateway-charge.ts";
+import { OUTPUT_TOKENS_MIN, outputLeft } from "./output-left.ts";
 import { budgetSpent, modelCallRefused, Refusal } from "./refusal.ts";
 import { readUpstreamError } from "./upstream-error.ts";
 import { createPauses } from "./upstream-pause.ts";
@@ -31,7 +33,7 @@ import { meteredStream } from "./upstream-stream.ts";
 export interface ModelGatewayDeps {
   readonly upstream: Upstream;
   readonly credentials: Pick<Credentials, "lend">;
-  readonly spend: Pick<ModelSpend, "reserve" | "settle" | "countRefusal">;
+  readonly spend: Pick<ModelSpend, "read" | "reserve" | "settle" | "countRefusal">;
   /** Of one answer. */
   readonly outputTokensMax: number;
   readonly prices: Prices;
@@ -93,24 +95,28 @@ export function createModelGateway(deps: ModelGatewayDeps): ModelGateway {
     }
   }
 
-  /** Rebuilds the request and pays for the most it may take. */
+  /** Rebuilds the request, its answer bounded by what is left of the budgets, and pays for the most it may take. */
   async function admit({ run, attempt, body }: ModelCall): Promise<{ charge: Charge; body: string }> {
     const { model } = run.request.task;
-    const text = decode(body);
+    const text = decodeUtf8(body);
     if (text === null) {
       throw modelCallRefused("BODY_NOT_TEXT", "body");
+    }
+    const price = priceOf(model, deps.prices);
+    const payer = { run: run.id, epoch: attempt.epoch, ...spendPlaceOf(run.request) };
+    const left = await outputLeft(payer, { spend, budgets: deps.budgets, price });
+    if (left !== null && left.tokens < OUTPUT_TOKENS_MIN) {
+      throw budgetSpent(left);
     }
     const rebuilt = rebuildModelRequest(text, {
       model,
       cacheKey: cacheKeyOf(run),
-      outputTokensMax: deps.outputTokensMax,
+      outputTokensMax: Math.min(deps.outputTokensMax, left?.tokens ?? deps.outputTokensMax),
       inputCharsMax: limits.modelRequestBytesMax,
     });
     if (!rebuilt.ok) {
       throw modelCallRefused(rebuilt.code, rebuilt.at);
     }
-    const price = priceOf(model, deps.prices);
-    const payer = { run: run.id, epoch: attempt.epoch, ...spendPlaceOf(run.request) };
     const reserved = await spend.reserve(payer, reservationFor(rebuilt, price), deps.budgets);
     if (!reserved.ok) {
       throw budgetSpent(reserved);
@@ -118,7 +124,7 @@ export function createModelGateway(deps: ModelGatewayDeps): ModelGateway {
     return { charge: createCharge({ reservation: reserved.reservation, price, spend, log }), body: rebuilt.body };
   }
 
-  /** The head of the model's answer. A credential that was renewed meanwhile is tried once more. */
+  /** The head of the model's answer. A credential that the model refuses is followed by another, if there is one, once. */
   async function ask(open: OpenCall, { run, attempt, isLite }: ModelCall, body: string): Promise<IncomingMessage> {
     async function lend(): Promise<Loan> {
       const seconds = Math.ceil((aliveUntil(attempt) - clock.now()) / 1000);
@@ -136,7 +142,9 @@ export function createModelGateway(deps: ModelGatewayDeps): ModelGateway {
     if (answer.statusCode !== 401) {
       return answer;
     }
+    first.refuse();
     const second = await lend();
+    first.done();
     if (JSON.stringify(second.headers()) === JSON.stringify(first.headers())) {
       return answer;
     }
@@ -214,15 +222,6 @@ export function createModelGateway(deps: ModelGatewayDeps): ModelGateway {
       pauses.forget(machine);
     },
   };
-}
-
-/** Null if the bytes are not UTF-8. A byte order mark stays, and is no JSON. */
-function decode(body: Uint8Array): string | null {
-  try {
-    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(body);
-  } catch {
-    return null;
-  }
 }
 
 /** The same for every attempt of the run, so that a second one finds the first one's cache; it tells nothing of the run. */

@@ -1,5 +1,6 @@
 import type { Readable } from "node:stream";
 import { z } from "zod";
+import { readJsonBytes } from "./json-bytes.ts";
 
 /** What the model says instead of an answer, as a machine may hear it and as the operator's log may. */
 export interface UpstreamError {
@@ -18,6 +19,8 @@ interface ErrorShape {
 
 /** An error is a few hundred bytes; what is longer is not looked at. */
 const BODY_BYTES_MAX = 64 * 1024;
+/** It is two levels deep. */
+const BODY_BOUNDS = { charsMax: BODY_BYTES_MAX, depthMax: 16 } as const;
 const BODY_MS = 10_000;
 const SAID_CHARS_MAX = 500;
 
@@ -39,7 +42,7 @@ export async function readUpstreamError(status: number, answer: Readable): Promi
     answer.destroy();
     return { body: { error: credentialRefused }, said: null };
   }
-  const parsed = Said.safeParse(parse(await readBody(answer)));
+  const parsed = Said.safeParse(readJsonBytes(await readBody(answer), BODY_BOUNDS));
   const { message = "", type = null, param = null, code = null } = parsed.data?.error ?? {};
   const name = code ?? type;
   const words = `the model answered with status ${status}${name === null ? "" : ` (${name})`}`;
@@ -57,7 +60,9 @@ const credentialRefused = {
   code: "invalid_api_key",
 } as const satisfies ErrorShape;
 
-async function readBody(answer: Readable): Promise<string> {
+/** Nothing where it is too long or too slow. */
+async function readBody(answer: Readable): Promise<Uint8Array> {
+  const nothing = Buffer.alloc(0);
   const chunks: Buffer[] = [];
   let size = 0;
   const late = setTimeout(() => answer.destroy(), BODY_MS);
@@ -65,22 +70,14 @@ async function readBody(answer: Readable): Promise<string> {
     for await (const chunk of answer as AsyncIterable<Buffer>) {
       size += chunk.length;
       if (size > BODY_BYTES_MAX) {
-        return "";
+        return nothing;
       }
       chunks.push(chunk);
     }
-    return Buffer.concat(chunks).toString("utf8");
+    return Buffer.concat(chunks);
   } catch {
-    return "";
+    return nothing;
   } finally {
     clearTimeout(late);
-  }
-}
-
-function parse(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return null;
   }
 }

@@ -1,4 +1,5 @@
 import type { Clock, Instant, MachineId } from "@mayfly/core";
+import { retryAfterMs } from "./retry-after.ts";
 
 /**
  * Who was told by the model to wait, and until when. Kept per machine, which is per attempt: a limit is mostly the whole
@@ -29,11 +30,11 @@ export function createPauses(deps: { clock: Clock }): Pauses {
   return {
     note(machine, { status, retryAfter, code }) {
       const isLimit = status === 429 && code !== QUOTA_CODE;
-      const asked = secondsIn(retryAfter, clock.now()) ?? (isLimit ? PAUSE_SECONDS_DEFAULT : null);
-      if (asked === null) {
+      const askedMs = retryAfterMs(retryAfter, clock.now()) ?? (isLimit ? PAUSE_SECONDS_DEFAULT * 1000 : null);
+      if (askedMs === null) {
         return null;
       }
-      const seconds = Math.min(asked, PAUSE_SECONDS_MAX);
+      const seconds = Math.min(Math.ceil(askedMs / 1000), PAUSE_SECONDS_MAX);
       until.set(machine, Math.max(until.get(machine) ?? 0, clock.now() + seconds * 1000));
       return seconds;
     },
@@ -46,16 +47,4 @@ export function createPauses(deps: { clock: Clock }): Pauses {
     },
     forget: (machine) => void until.delete(machine),
   };
-}
-
-/** Whole seconds or an HTTP date (RFC 9110, 10.2.3). */
-function secondsIn(value: string | undefined, now: Instant): number | null {
-  if (value === undefined) {
-    return null;
-  }
-  if (/^\d{1,9}$/.test(value)) {
-    return Number(value);
-  }
-  const at = /^[A-Z][a-z]{2}, /.test(value) ? Date.parse(value) : Number.NaN;
-  return Number.isNaN(at) ? null : Math.max(0, Math.ceil((at - now) / 1000));
 }

@@ -16,7 +16,7 @@ afterEach(() => {
   }
 });
 
-async function start(model: RequestListener, options: { headMs?: number } = {}): Promise<Upstream> {
+async function start(model: RequestListener, options: { headMs?: number; staleMs?: number } = {}): Promise<Upstream> {
   const server = createServer(model).listen(0, "127.0.0.1");
   await once(server, "listening");
   const { port } = server.address() as AddressInfo;
@@ -86,6 +86,42 @@ describe("a call to the model", () => {
     // Port 9 is discard's: nothing of ours or anybody's listens there.
     const nowhere = createUpstream({ url: "http://127.0.0.1:9/v1" });
     expect((await faultOf(nowhere.send(call()))).wasAsked).toBe(false);
+  });
+
+  /** Answers the first call of a connection; ends it in the middle of the next, so many milliseconds later. */
+  function breaksAfter(ms: number): { model: RequestListener; calls: () => number } {
+    const used = new WeakSet<object>();
+    let calls = 0;
+    return {
+      calls: () => calls,
+      model(incoming, outgoing) {
+        calls += 1;
+        incoming.resume();
+        if (used.has(incoming.socket)) {
+          setTimeout(() => incoming.socket.destroy(), ms);
+        } else {
+          used.add(incoming.socket);
+          outgoing.end("answer");
+        }
+      },
+    };
+  }
+
+  it("is asked again where a connection that was used before breaks at once", async () => {
+    const { model, calls } = breaksAfter(0);
+    const upstream = await start(model, { staleMs: 20_000 });
+    for (let times = 0; times < 2; times++) {
+      expect(await text(await upstream.send(call()))).toBe("answer");
+    }
+    expect(calls()).toBe(3);
+  });
+
+  it("is not asked again where such a connection breaks later, for the model was at work by then", async () => {
+    const { model, calls } = breaksAfter(60);
+    const upstream = await start(model, { staleMs: 50 });
+    expect(await text(await upstream.send(call()))).toBe("answer");
+    expect((await faultOf(upstream.send(call()))).wasAsked).toBe(true);
+    expect(calls()).toBe(2);
   });
 
   it("is given up when the head of the answer does not come in time", async () => {

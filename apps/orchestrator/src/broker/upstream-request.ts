@@ -39,15 +39,20 @@ export class UpstreamFault extends Error {
 const HEADER_BYTES_MAX = 16 * 1024;
 /** A connection that waits for the next turn: opening one costs round trips, and keeping it costs a descriptor. */
 const IDLE_MS = 30_000;
-const IDLE_CONNECTIONS_MAX = 64;
+/** As many as a busy fleet has calls under way: between two turns of an attempt its connection is not given up. */
+const IDLE_CONNECTIONS_MAX = 256;
 /** The model may close an idle connection just as it is taken up again, which says nothing about the call. */
 const STALE_CODES: ReadonlySet<string | undefined> = new Set(["ECONNRESET", "EPIPE"]);
 /** It says so at once. A connection that breaks later was at work, and the model may have computed an answer. */
 const STALE_MS = 1_000;
 
-/** @param options.url Base URL that ends before `/responses`. @param options.headMs How long the head of an answer may take. */
-export function createUpstream(options: { url: string; headMs?: number }): Upstream {
-  const { headMs = limits.modelIdleMs } = options;
+/**
+ * @param options.url Base URL that ends before `/responses`.
+ * @param options.headMs How long the head of an answer may take.
+ * @param options.staleMs How soon a connection must break to count as one that the model had closed while it was idle.
+ */
+export function createUpstream(options: { url: string; headMs?: number; staleMs?: number }): Upstream {
+  const { headMs = limits.modelIdleMs, staleMs = STALE_MS } = options;
   const url = new URL(`${options.url}/responses`);
   const isTls = url.protocol === "https:";
   const pool = { keepAlive: true, timeout: IDLE_MS, maxFreeSockets: IDLE_CONNECTIONS_MAX };
@@ -84,7 +89,7 @@ export function createUpstream(options: { url: string; headMs?: number }): Upstr
     outgoing.once("response", resolve);
     // Stays for the whole exchange; once the answer has begun, its reader meets the error.
     outgoing.on("error", (error: NodeJS.ErrnoException) => {
-      if (outgoing.reusedSocket && STALE_CODES.has(error.code) && performance.now() - sentAt < STALE_MS) {
+      if (outgoing.reusedSocket && STALE_CODES.has(error.code) && performance.now() - sentAt < staleMs) {
         resolve("stale");
       } else {
         reject(new UpstreamFault(wasAsked, error));

@@ -86,13 +86,21 @@ describe("the usage reader", () => {
       "negative tokens",
       event({ type: "response.completed", response: { usage: { ...usage, output_tokens: -1 } } } as never),
     ],
+    ["usage twice", completed.replace('"usage":', '"usage":{"input_tokens":0,"output_tokens":0},"usage":')],
+    ["a name that parsers read in two ways", completed.replace('"usage":', '"\\u0061":1,"usage":')],
     ["no usage", event({ type: "response.completed", response: {} } as never)],
     ["usage that is not the response's", event({ type: "response.completed", usage } as never)],
-    ["bytes that are no text", Buffer.from([0xff, 0xfe, 0, 10, 10, 13]).toString("latin1")],
+    ["half a character", completed.replace('"r"', '"\\ud800"')],
     ["nothing", ""],
   ])("counts usage as missing with %s", (_what, text) => {
     expect(readAll(text)).toBeNull();
     expect(readAll(text, { size: 1 })).toBeNull();
+  });
+
+  it("counts usage as missing where the event is no UTF-8", () => {
+    const reader = createUsageReader();
+    reader.push(Buffer.from(completed.replace('"r"', '"\u00ff"'), "latin1"));
+    expect(reader.end()).toBeNull();
   });
 
   it("passes over an event longer than its bound, and reads the next one", () => {

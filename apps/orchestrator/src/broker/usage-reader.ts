@@ -1,5 +1,6 @@
 import { ModelUsage } from "@mayfly/core";
 import { z } from "zod";
+import { readJsonBytes } from "./json-bytes.ts";
 
 /** Looks on while an answer's bytes pass, and keeps no more of them than the event that is just coming. */
 export interface UsageReader {
@@ -14,6 +15,9 @@ export interface UsageReader {
  * less than 1 MiB, escaping included. A longer event passes like any other, and its usage counts as missing.
  */
 const EVENT_BYTES_MAX = 4 * 1024 * 1024;
+
+/** What it repeats of the request is at most as deep as a request may be, and has as many values. */
+const EVENT_BOUNDS = { depthMax: 64, valuesMax: 500_000 } as const;
 
 const LF = 0x0a;
 const CR = 0x0d;
@@ -157,10 +161,6 @@ function usageIn(event: Buffer): ModelUsage | null {
   if (!finalEvents.some((type) => event.includes(type))) {
     return null;
   }
-  try {
-    const parsed = FinalEvent.safeParse(JSON.parse(event.toString("utf8")));
-    return parsed.success ? parsed.data.response.usage : null;
-  } catch {
-    return null;
-  }
+  const parsed = FinalEvent.safeParse(readJsonBytes(event, { ...EVENT_BOUNDS, charsMax: event.length }));
+  return parsed.success ? parsed.data.response.usage : null;
 }

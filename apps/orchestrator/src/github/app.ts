@@ -3,6 +3,7 @@ import { Octokit } from "@octokit/core";
 import { retry } from "@octokit/plugin-retry";
 import { throttling } from "@octokit/plugin-throttling";
 import type { Logger } from "pino";
+import { hideInLog } from "../host/log.ts";
 import type { AppAnswers, AppRequests, AppRoute } from "../signer/app-requests.ts";
 import { namingFaults, statusOf } from "../signer/github-faults.ts";
 import { octokitOptions } from "../signer/octokit-options.ts";
@@ -57,10 +58,12 @@ export function createGitHubApp(deps: { url: string; signer: Signer; log: Logger
   async function withToken<T>(purpose: Purpose, place: Place, use: (token: string) => Promise<T>): Promise<T> {
     const { installation, repository } = place;
     const { token } = await signer.mint({ purpose, installation, repository: repository.id });
+    const unhide = hideInLog(log, token);
     try {
       return await namingFaults(() => use(token));
     } finally {
-      await signer.revoke(token).catch((err: unknown) => {
+      // One that could not be given back is good for something still, and stays hidden.
+      await signer.revoke(token).then(unhide, (err: unknown) => {
         log.warn({ purpose, err }, "a token could not be given back; the signer revokes it by itself");
       });
     }

@@ -2,17 +2,14 @@ import { readdir, rm } from "node:fs/promises";
 import { setTimeout as wait } from "node:timers/promises";
 import { AppError, renderSteps, type Run, type RunId } from "@mayfly/core";
 import { buildService, type Service } from "../app.ts";
-import { createBrokerClient } from "../broker/control-client.ts";
 import { createProgress, type Progress } from "../cli/progress.ts";
 import { printLocalRun } from "../cli/run-local-report.ts";
 import type { Terminal } from "../cli/terminal.ts";
 import { createAbsentGitHub } from "../github/absent.ts";
-import { systemClock } from "../host/clock.ts";
-import { randomIds } from "../host/ids.ts";
 import { listenOnSocket } from "../host/listen.ts";
 import { createLog } from "../host/log.ts";
 import { embeddedRedisFolder, startEmbeddedRedis } from "../store/embedded-redis.ts";
-import { channelsOf, prepareMachines } from "./machine-host.ts";
+import { prepareParts } from "./service-parts.ts";
 import type { LocalSettings } from "./settings.ts";
 import { sockets } from "./sockets.ts";
 
@@ -53,28 +50,15 @@ export async function runLocalService(
   const { log } = createLog({ level: settings.logLevel ?? "warn" });
   const redis = await startEmbeddedRedis(embeddedRedisFolder(stateDir));
   try {
-    const host = await prepareMachines(config, { stateDir, image, log });
-    const broker = createBrokerClient(sockets.broker(stateDir));
+    const { broker, shared } = await prepareParts(config, { image, log, redis: redis.address });
     const service = await buildService({
-      stateDir,
-      redis: redis.address,
-      clock: systemClock,
-      ids: randomIds,
-      log,
-      provider: host.provider,
-      channels: channelsOf(host.provider, broker),
-      confine: host.confine,
-      removeConfined: host.removeConfined,
-      modelDefault: config.model.default,
-      budgets: config.budgets,
-      prices: config.model.prices,
+      ...shared,
       github: createAbsentGitHub(),
       githubHost: "github.com",
       gitUrl: () => "",
       webhookSecrets: [],
       findSecrets: broker.findSecrets,
       signReceipt: null,
-      policy: config.policy,
       machinesMax: 1,
       warm: 0,
       launchFailuresMax: LAUNCH_FAILURES_MAX,

@@ -1,5 +1,5 @@
 import { mkdirSync } from "node:fs";
-import { AppError, type Channels, type Config } from "@mayfly/core";
+import { AppError, type Config } from "@mayfly/core";
 import { bundleAgent, ensureImage, type Image } from "@mayfly/image";
 import type { Logger } from "pino";
 import { checkConfinement } from "../confine/check-confinement.ts";
@@ -73,15 +73,4 @@ export async function prepareMachines(
     log,
   });
   return { provider, confine, removeConfined: (path) => confinedRemove(user, path) };
-}
-
-/** The broker's channels, each in the folder that this host makes for it. */
-export function channelsOf(provider: QemuProvider, broker: Channels): Channels {
-  return {
-    async ensureOpen(id) {
-      await provider.ensureChannelFolder(id);
-      await broker.ensureOpen(id);
-    },
-    ensureClosed: (id) => broker.ensureClosed(id),
-  };
 }

@@ -1,15 +1,12 @@
 import { randomUUID } from "node:crypto";
 import type { AddressInfo } from "node:net";
-import { type Config, findSecrets } from "@mayfly/core";
+import { type Config, createSecretSearch } from "@mayfly/core";
 import type { FastifyInstance } from "fastify";
 import { buildService } from "../app.ts";
-import { createBrokerClient } from "../broker/control-client.ts";
 import { controlSocket } from "../cli/control-client.ts";
 import type { Terminal } from "../cli/terminal.ts";
 import { createGitHubApp } from "../github/app.ts";
 import { ownName } from "../host/account.ts";
-import { systemClock } from "../host/clock.ts";
-import { randomIds } from "../host/ids.ts";
 import { listenOnSocket } from "../host/listen.ts";
 import { createLog, type ServiceLog } from "../host/log.ts";
 import { receiptKeysFolder } from "../signer/receipt-keys.ts";
@@ -20,7 +17,8 @@ import { embeddedRedisFolder } from "../store/embedded-redis.ts";
 import { keepEmbeddedRedis } from "../store/kept-redis.ts";
 import { lockStateFolder } from "../store/state-lock.ts";
 import { buildReadiness } from "../web/readiness.ts";
-import { channelsOf, type MachineHost, prepareMachines } from "./machine-host.ts";
+import type { MachineHost } from "./machine-host.ts";
+import { prepareParts } from "./service-parts.ts";
 import type { ServiceSettings } from "./settings.ts";
 import { sockets } from "./sockets.ts";
 
@@ -52,38 +50,26 @@ export async function runService(
   const { log, hide } = createLog({ level: config.logLevel });
   const webhookSecrets = app.webhookSecrets.map((secret) => secret.reveal());
   [...webhookSecrets, config.redisUrl?.reveal() ?? ""].forEach(hide);
+  const searchForOwn = createSecretSearch(webhookSecrets);
 
   const unlock = await lockStateFolder(stateDir);
   const redis = await openRedis(config, log);
   try {
     const { debugDump } = hooks;
-    const host = await prepareMachines(config, { stateDir, image, log, debugDump });
+    const { host, broker, shared } = await prepareParts(config, { image, log, redis: redis.address, debugDump });
     hooks.onMachines(host);
-    const broker = createBrokerClient(sockets.broker(stateDir));
     const signer = createSignerClient({ socket: sockets.signer(stateDir), session: randomUUID() });
     const service = await buildService({
-      stateDir,
-      redis: redis.address,
-      clock: systemClock,
-      ids: randomIds,
-      log,
-      provider: host.provider,
-      channels: channelsOf(host.provider, broker),
-      confine: host.confine,
-      removeConfined: host.removeConfined,
-      modelDefault: config.model.default,
-      budgets: config.budgets,
-      prices: config.model.prices,
+      ...shared,
       github: createGitHubApp({ url: config.github.url, signer, log }),
       githubHost: new URL(config.github.webUrl).hostname,
       gitUrl: ({ repository }) => `${config.github.gitUrl}/${repository.owner}/${repository.name}.git`,
       webhookSecrets,
-      findSecrets: async (texts) => [
-        ...texts.flatMap((text) => findSecrets(text, webhookSecrets)),
-        ...(await broker.findSecrets(texts)),
+      findSecrets: async (texts, run) => [
+        ...texts.flatMap((text) => searchForOwn(text)),
+        ...(await broker.findSecrets(texts, run)),
       ],
       signReceipt: createSignReceipt({ signer, folder: receiptKeysFolder(stateDir) }),
-      policy: config.policy,
       machinesMax: config.fleet.machinesMax,
       warm: config.fleet.warm,
       launchFailuresMax: null,

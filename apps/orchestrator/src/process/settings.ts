@@ -3,7 +3,9 @@ import type { Image } from "@mayfly/image";
 import type { BrokerModel } from "../broker/broker.ts";
 
 /** The service knows which model tasks get when they name none, and where it is; it has no credential for it. */
-type ServiceConfig = Omit<Config, "model"> & { readonly model: Pick<Config["model"], "url" | "default" | "prices"> };
+export type ServiceConfig = Omit<Config, "model"> & {
+  readonly model: Pick<Config["model"], "url" | "default" | "prices">;
+};
 
 /** What the service is told: `mayfly serve`. */
 export interface ServiceSettings {

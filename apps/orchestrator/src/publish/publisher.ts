@@ -14,6 +14,7 @@ import {
   type Run,
   type RunEvent,
   type RunFacts,
+  type RunId,
   type SecretHit,
   type Store,
   withheldEnding,
@@ -37,8 +38,11 @@ export interface PublisherDeps {
   readonly listLiveRuns: Store["listLiveRuns"];
   /** Where a person reads GitHub, for links: `github.com`. */
   readonly githubHost: string;
-  /** Looks for credentials of ours, wherever they are held, and for anything that looks like one. */
-  readonly findSecrets: (texts: readonly string[]) => Promise<readonly SecretHit[]>;
+  /**
+   * Looks for credentials of ours, wherever they are held, and for anything that looks like one. Of those that are made
+   * for one attempt, only this run's are looked for: no other ever had a way to it.
+   */
+  readonly findSecrets: (texts: readonly string[], run: RunId) => Promise<readonly SecretHit[]>;
   readonly clock: Clock;
   readonly log: Logger;
 }
@@ -187,7 +191,7 @@ function inputOf(deps: PublisherDeps, origin: PullRequestOrigin, facts: RunFacts
 async function secretsIn(deps: PublisherDeps, run: EndedRun, facts: RunFacts): Promise<readonly SecretHit[]> {
   // What an ending of this code shows did not come from the machine.
   const said = run.ending.code === "answer_withheld" ? [] : saidByMachine(run, facts);
-  return said.length === 0 ? [] : await deps.findSecrets(said);
+  return said.length === 0 ? [] : await deps.findSecrets(said, run.id);
 }
 
 /** Changes when there is something new to say. */

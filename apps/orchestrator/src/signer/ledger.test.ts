@@ -2,11 +2,12 @@ import { randomBytes } from "node:crypto";
 import { mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { pino } from "pino";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { createLog } from "../host/log.ts";
 import { type Ledger, type LedgerEntry, openLedger } from "./ledger.ts";
 
-const log = pino({ enabled: false });
+const lines: string[] = [];
+const { log } = createLog({ level: "info", write: (line) => void lines.push(line) });
 const key = randomBytes(32);
 let folder: string;
 let file: string;
@@ -33,6 +34,29 @@ describe("the ledger", () => {
     await Promise.all([1, 2, 3, 4, 5, 6].map((n) => ledger.forget(`ghs_${n}`)));
     await ledger.forget("ghs_never");
     expect((await open()).entries()).toEqual([7, 8].map(entry));
+  });
+
+  it("keeps every token in it out of the log, also those of a process before, until it is forgotten", async () => {
+    const token = `ghs_${"Ab1".repeat(12)}`;
+    const shows = (): boolean => {
+      lines.length = 0;
+      log.info({ err: `GitHub refused ${token}` }, "refused");
+      return lines.join("").includes(token);
+    };
+    const ledger = await open();
+    expect(shows()).toBe(true);
+    await ledger.add({ ...entry(1), token });
+    expect(shows()).toBe(false);
+    await ledger.forget(token);
+    expect(shows()).toBe(true);
+    await ledger.add({ ...entry(1), token });
+    await ledger.forget(token);
+    await ledger.add({ ...entry(2), token });
+    const { log: other } = createLog({ level: "info", write: (line) => void lines.push(line) });
+    await openLedger({ file, key, log: other });
+    lines.length = 0;
+    other.info({ token }, "found");
+    expect(lines.join("")).toContain('"token":"[secret]"');
   });
 
   it("is nobody else's to read, in any way", async () => {

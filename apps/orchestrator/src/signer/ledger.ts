@@ -3,6 +3,7 @@ import { readFile } from "node:fs/promises";
 import { AppError, type Instant } from "@mayfly/core";
 import type { Logger } from "pino";
 import { z } from "zod";
+import { hideInLog } from "../host/log.ts";
 import { writeDurably } from "./write-durably.ts";
 
 /** Tokens that live at once; a busy service has some tens. */
@@ -39,7 +40,10 @@ export interface LedgerEntry {
   readonly released: boolean;
 }
 
-/** Every token that was minted and not yet revoked, on disk before it is handed out. Throws STORE_UNAVAILABLE. */
+/**
+ * Every token that was minted and not yet revoked, on disk before it is handed out, and shown in no log. Throws
+ * STORE_UNAVAILABLE.
+ */
 export interface Ledger {
   readonly entries: () => readonly LedgerEntry[];
   /** The session that tokens are minted for now. */
@@ -63,6 +67,7 @@ export async function openLedger(options: { file: string; key: Uint8Array; log: 
   let { session, ended, entries } = await readState(file, key, log);
   let writing: Promise<void> = Promise.resolve();
   let next: Promise<void> | null = null;
+  const unhide = new Map(entries.map(({ token }) => [token, hideInLog(log, token)]));
 
   /** Resolves once what is true now is on disk; many who wait are served by one write. */
   function save(): Promise<void> {
@@ -94,13 +99,17 @@ export async function openLedger(options: { file: string; key: Uint8Array; log: 
       return { entered: true, isNew: true };
     },
     async add(entry) {
+      // One that does not get in stays hidden as well: whoever tells of it must not tell the token.
+      const show = hideInLog(log, entry.token);
       if (entries.length >= ENTRIES_MAX) {
         throw new AppError("STORE_UNAVAILABLE", "too many tokens live at once");
       }
       entries = [...entries, entry];
+      unhide.set(entry.token, show);
       try {
         await save();
       } catch (error) {
+        unhide.delete(entry.token);
         entries = entries.filter(({ token }) => token !== entry.token);
         throw error;
       }
@@ -111,6 +120,8 @@ export async function openLedger(options: { file: string; key: Uint8Array; log: 
     async forget(token) {
       if (entries.some((entry) => entry.token === token)) {
         entries = entries.filter((entry) => entry.token !== token);
+        unhide.get(token)?.();
+        unhide.delete(token);
         await save();
       }
     },

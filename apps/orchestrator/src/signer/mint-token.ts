@@ -17,14 +17,25 @@ type Permissions = Readonly<Record<string, string>>;
 /** What GitHub gives every token unasked. */
 const ALWAYS_GIVEN: Permissions = { metadata: "read" };
 
-/** What GitHub minted; with a refusal if it may do more than was asked, and then it is for revoking only. */
+/** As much of an answer of another shape as is looked through for a token. */
+const SEARCHED_CHARS_MAX = 64 * 1024;
+/** What can stand in a header, and so be revoked. */
+const TOKEN = /^[\x21-\x7e]{1,2048}$/;
+/** What GitHub's installation tokens look like, wherever they stand. */
+const TOKEN_LOOK = /(?<![A-Za-z0-9_])ghs_[A-Za-z0-9_.-]{36,2044}/;
+
+/** What GitHub minted; with a refusal if it is not what was asked for, and then it is for revoking only. */
 interface Minted {
   readonly token: string;
-  readonly expiresAt: Instant;
+  /** Null where the answer does not say. */
+  readonly expiresAt: Instant | null;
   readonly refusal: AppError | null;
 }
 
-/** Has GitHub mint a token, always with one repository and with permissions named. Throws GITHUB_UNAVAILABLE, GITHUB_REFUSED. */
+/**
+ * Has GitHub mint a token, always with one repository and with permissions named. Throws GITHUB_UNAVAILABLE,
+ * GITHUB_REFUSED; then there is no token, or none that can be recognised.
+ */
 export async function mintToken(app: Pick<Octokit, "request">, request: MintRequest): Promise<Minted> {
   const { purpose, installation, repository } = request;
   if (
@@ -45,7 +56,12 @@ export async function mintToken(app: Pick<Octokit, "request">, request: MintRequ
   );
   const read = answerSchema.safeParse(data);
   if (!read.success) {
-    throw new AppError("GITHUB_UNAVAILABLE", "GitHub's answer holds no token");
+    const refusal = new AppError("GITHUB_UNAVAILABLE", "GitHub's answer is not that of a token");
+    const found = tokenIn(data);
+    if (found === null) {
+      throw refusal;
+    }
+    return { token: found, expiresAt: null, refusal };
   }
   const { token, expires_at: expiresAt, permissions: given, repositories } = read.data;
   const isWider = !isWithin(given, permissions) || repositories?.some(({ id }) => id !== repository) === true;
@@ -53,6 +69,13 @@ export async function mintToken(app: Pick<Octokit, "request">, request: MintRequ
     ? new AppError("GITHUB_REFUSED", "GitHub minted a token that may do more than was asked")
     : null;
   return { token, expiresAt: Date.parse(expiresAt), refusal };
+}
+
+/** A token in an answer of whatever shape: by its name, else by its look. */
+function tokenIn(data: unknown): string | null {
+  const named = z.object({ token: z.string().regex(TOKEN) }).safeParse(data);
+  const text = typeof data === "string" ? data : (JSON.stringify(data) ?? "");
+  return named.success ? named.data.token : (TOKEN_LOOK.exec(text.slice(0, SEARCHED_CHARS_MAX))?.[0] ?? null);
 }
 
 function isWithin(given: Permissions, asked: Permissions): boolean {

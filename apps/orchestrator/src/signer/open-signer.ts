@@ -20,6 +20,8 @@ import type { MintedToken, MintRequest, Signer } from "./signer.ts";
 const SWEEP_MS = 60_000;
 /** Tokens revoked at once by a sweep. */
 const SWEPT_AT_ONCE = 4;
+/** How long GitHub's tokens live: for one whose answer does not say. */
+const TOKEN_MS = 60 * 60_000;
 /** What the end of the process may take: its supervisor waits a little longer. */
 const CLOSE_MS = 5_000;
 
@@ -104,9 +106,11 @@ export async function openSigner(options: {
   }
 
   async function mint(session: string, request: MintRequest): Promise<MintedToken> {
-    const { token, expiresAt, refusal } = await mintToken(app, request);
+    const { token, refusal, ...minted } = await mintToken(app, request);
+    const expiresAt = minted.expiresAt ?? clock.now() + TOKEN_MS;
     const { purpose } = request;
-    const entry = { token, purpose, session, mintedAt: clock.now(), expiresAt, released: false };
+    // One that is for revoking only is in nobody's hands: the next sweep tries again where GitHub does not let it die.
+    const entry = { token, purpose, session, mintedAt: clock.now(), expiresAt, released: refusal !== null };
     try {
       await ledger.add(entry);
     } catch (error) {

@@ -1,25 +1,7 @@
 import { describe, expect, it } from "vitest";
+import { hostedItems, hostedTools } from "./hosted.fixture.ts";
 import { type Body, hello, nest, part, PIXEL, refusalOf } from "./model-request.fixture.ts";
 import type { ModelRefusalCode } from "./refusal.ts";
-
-const hostedTools = [
-  "web_search",
-  "web_search_2025_08_26",
-  "web_search_preview",
-  "web_search_preview_2025_03_11",
-  "file_search",
-  "code_interpreter",
-  "computer",
-  "computer_use",
-  "computer_use_preview",
-  "image_generation",
-  "mcp",
-  "shell",
-  "local_shell",
-  "apply_patch",
-  "tool_search",
-  "programmatic_tool_calling",
-];
 
 describe("a tool", () => {
   it.each(hostedTools)("of kind %s is refused wherever one is offered or demanded", (type) => {
@@ -109,32 +91,6 @@ describe("a tool", () => {
     expect(refusalOf({ tools: [{ ...f, parameters: { $schema, $anchor: "a", $ref: "#a" } }] })).toBe("accepted");
   });
 });
-
-const hostedItems = [
-  "web_search_call",
-  "file_search_call",
-  "code_interpreter_call",
-  "image_generation_call",
-  "computer_call",
-  "computer_call_output",
-  "mcp_call",
-  "mcp_list_tools",
-  "mcp_approval_request",
-  "mcp_approval_response",
-  "local_shell_call",
-  "local_shell_call_output",
-  "shell_call",
-  "shell_call_output",
-  "apply_patch_call",
-  "apply_patch_call_output",
-  "tool_search_call",
-  "tool_search_output",
-  "program",
-  "program_output",
-  "item_reference",
-  "compaction",
-  "compaction_trigger",
-];
 
 describe("the conversation", () => {
   it.each(hostedItems)("may hold no %s", (type) => {

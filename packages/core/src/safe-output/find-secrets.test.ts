@@ -1,5 +1,5 @@
-import { describe, expect, it } from "vitest";
-import { findSecrets } from "./find-secrets.ts";
+import { describe, expect, it, vi } from "vitest";
+import { createSecretSearch, findSecrets } from "./find-secrets.ts";
 
 const secret = "mk-Canary_9f3KqLw7.Zx8Rt2Vb";
 const bytes = Buffer.from(secret);
@@ -38,13 +38,34 @@ describe("known values are found", () => {
     expect(findSecrets(`x ${Array.from(marked).join(" ")} y`, [marked])).toMatchObject([{ kind: "known value" }]);
   });
 
-  it("also without their first seven characters", () => {
-    const long = "mk-Canary_9f3KqLw7.Zx8Rt2VbQ5yHn1Dc6Gs0Jp";
-    expect(findSecrets(`x ${long.slice(7)} y`, [long])).toMatchObject([{ kind: "known value" }]);
+  it.each([24, 31, 32, 41])("also what is left of %i characters when either end is cut off", (length) => {
+    const whole = "mkCanary9f3KqLw7Zx8Rt2VbQ5yHn1Dc6Gs0JpT4eX".slice(0, length);
+    const cuts = Array.from({ length: length - 19 }, (_, index) => index + 1);
+    const parts = cuts.flatMap((lost) => [whole.slice(lost), whole.slice(0, -lost)]);
+    expect(parts.filter((part) => findSecrets(`x ${part} y`, [whole]).length === 0)).toEqual([]);
   });
 
   it("but not where they are not", () => {
     expect(findSecrets("mk-Canary, 9f3K, and nothing else".repeat(100), [secret, "", "short"])).toEqual([]);
+  });
+});
+
+describe("a search through several texts", () => {
+  const known = [secret, `${secret}-another-one`, "short"];
+  const texts = ["harmless", `it is ${bytes.toString("base64")}`, `and ${secret.toUpperCase()}`, "ghs_short"];
+
+  it("finds in each what a search of its own finds", () => {
+    expect(texts.map(createSecretSearch(known))).toEqual(texts.map((text) => findSecrets(text, known)));
+  });
+
+  it("encodes each value once, however many texts there are", () => {
+    const encode = vi.spyOn(Buffer, "from");
+    const search = createSecretSearch(known);
+    const before = encode.mock.calls.length;
+    texts.forEach((text) => search(text));
+    expect(before).toBeGreaterThan(0);
+    expect(encode.mock.calls.length).toBe(before);
+    encode.mockRestore();
   });
 });
 

@@ -11,6 +11,8 @@ const FOLDED_CHARS_MIN = 10;
 
 /** A leak may have lost its beginning or its end: log filters know secrets by `sk-` and the like. */
 const PIECE_CHARS = 16;
+/** From the beginning of one piece to that of the next. */
+const PIECE_STEP = 4;
 
 /** What credentials of others, and our own, look like. Each is bounded, so that none can be made slow. */
 const PATTERNS: readonly { readonly kind: string; readonly pattern: RegExp }[] = [
@@ -36,44 +38,60 @@ const PATTERNS: readonly { readonly kind: string; readonly pattern: RegExp }[] =
  * @param known Values that must not be shown; one of fewer than 10 letters and digits is looked for only as it is.
  */
 export function findSecrets(text: string, known: readonly string[]): SecretHit[] {
-  const visible = text.replace(/[\p{Default_Ignorable_Code_Point}\p{Cf}]/gu, "");
-  const written = [visible, decoded(visible)];
-  const folded = written.map(fold);
-  const values = known.filter((value) => value !== "");
-  return [
-    ...values.flatMap((value): SecretHit[] => {
-      const form = text.includes(value) ? "as it is" : formIn(folded, value);
-      return form === null ? [] : [{ kind: "known value", form }];
-    }),
-    ...PATTERNS.filter(({ pattern }) => written.some((form) => pattern.test(form))).map(({ kind }) => ({
-      kind,
-      form: "by its look",
-    })),
-  ];
+  return createSecretSearch(known)(text);
 }
 
-/** The first form in which the value occurs in any of the folded texts. */
-function formIn(texts: readonly string[], value: string): string | null {
-  for (const { form, needle } of piecesOf(value).flatMap(forms)) {
-    if (needle.length >= FOLDED_CHARS_MIN && texts.some((text) => text.includes(needle))) {
-      return form;
-    }
-  }
-  return null;
+/** `findSecrets` for several texts: a value has a hundred forms and more, which are made once. */
+export function createSecretSearch(known: readonly string[]): (text: string) => SecretHit[] {
+  const values = known.filter((value) => value !== "").map((value) => ({ value, needles: needlesOf(value) }));
+  return (text) => {
+    const visible = text.replace(/[\p{Default_Ignorable_Code_Point}\p{Cf}]/gu, "");
+    const written = [visible, decoded(visible)];
+    const folded = written.map(fold);
+    return [
+      ...values.flatMap(({ value, needles }): SecretHit[] => {
+        const form = text.includes(value) ? "as it is" : formIn(folded, needles);
+        return form === null ? [] : [{ kind: "known value", form }];
+      }),
+      ...PATTERNS.filter(({ pattern }) => written.some((form) => pattern.test(form))).map(({ kind }) => ({
+        kind,
+        form: "by its look",
+      })),
+    ];
+  };
 }
 
-/** Pieces next to each other, so that any part of a value that is twice as long as a piece holds a whole one. */
+/** One way to write a value, or a piece of it, as it stands in a folded text. */
+interface Needle {
+  readonly form: string;
+  readonly needle: string;
+}
+
+function needlesOf(value: string): Needle[] {
+  return piecesOf(value)
+    .flatMap(forms)
+    .filter(({ needle }) => needle.length >= FOLDED_CHARS_MIN);
+}
+
+/** The first form that occurs in any of the folded texts. */
+function formIn(texts: readonly string[], needles: readonly Needle[]): string | null {
+  return needles.find(({ needle }) => texts.some((text) => text.includes(needle)))?.form ?? null;
+}
+
+/** The whole, and overlapping pieces of it: whatever part of 19 characters or more is left of a value holds one. */
 function piecesOf(value: string): string[] {
-  if (value.length < 2 * PIECE_CHARS) {
-    return [value];
+  // A piece may have too few letters and digits to be looked for, so the whole is always one.
+  const pieces = [value];
+  for (let start = 0; start + PIECE_CHARS < value.length; start += PIECE_STEP) {
+    pieces.push(value.slice(start, start + PIECE_CHARS));
   }
-  const starts = Array.from({ length: Math.floor(value.length / PIECE_CHARS) }, (_, index) => index * PIECE_CHARS);
-  const pieces = [...starts, value.length - PIECE_CHARS].map((start) => value.slice(start, start + PIECE_CHARS));
-  // Whole as well: a piece may have too few letters and digits to be looked for.
-  return [value, ...pieces];
+  if (value.length > PIECE_CHARS) {
+    pieces.push(value.slice(-PIECE_CHARS));
+  }
+  return pieces;
 }
 
-function forms(value: string): { form: string; needle: string }[] {
+function forms(value: string): Needle[] {
   const bytes = Buffer.from(value, "utf8");
   const reversed = Array.from(value).reverse().join("");
   return [

@@ -1,6 +1,8 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { AppError, type Clock, type Secret } from "@mayfly/core";
 import { z } from "zod";
+import { readJsonBytes } from "../json-bytes.ts";
+import { retryAfterMs } from "../retry-after.ts";
 
 /** Resolves after that many milliseconds. */
 export type Wait = (ms: number) => Promise<void>;
@@ -21,6 +23,8 @@ export type AskAdmin = <T>(request: AdminRequest, schema: z.ZodType<T>) => Promi
 const REQUEST_MS = 10_000;
 /** A page of a hundred keys is a tenth of it. */
 const ANSWER_BYTES_MAX = 1024 * 1024;
+/** A page of keys has some two thousand names and values, four levels deep. */
+const ANSWER_BOUNDS = { charsMax: ANSWER_BYTES_MAX, depthMax: 16, valuesMax: 50_000 } as const;
 /** Before a second try; twice as long before each further one. */
 const PAUSE_MS = 500;
 /** A machine waits for its model call meanwhile: whoever asks for a longer pause gets another call instead. */
@@ -54,13 +58,13 @@ export function createAdminRequests(deps: { url: string; adminKey: Secret; clock
         },
         ...(body === undefined ? {} : { body: JSON.stringify(body) }),
       });
-      return judge(response, await readText(response), schema);
+      return judge(response, await readBytes(response), schema);
     } catch (cause) {
       return { kind: "passing", what: "no whole answer", pauseMs: null, cause };
     }
   }
 
-  function judge<T>(response: Response, text: string, schema: z.ZodType<T>): Answer<T> {
+  function judge<T>(response: Response, bytes: Uint8Array, schema: z.ZodType<T>): Answer<T> {
     const { status } = response;
     if (status === 404) {
       return { kind: "read", value: null };
@@ -69,13 +73,13 @@ export function createAdminRequests(deps: { url: string; adminKey: Secret; clock
       return {
         kind: "passing",
         what: `status ${status}`,
-        pauseMs: pauseOf(response.headers.get("retry-after"), clock),
+        pauseMs: retryAfterMs(response.headers.get("retry-after"), clock.now()),
       };
     }
     if (!response.ok) {
-      return { kind: "refused", what: `status ${status}${codeIn(text)}` };
+      return { kind: "refused", what: `status ${status}${codeIn(bytes)}` };
     }
-    const read = schema.safeParse(jsonOf(text));
+    const read = schema.safeParse(readJsonBytes(bytes, ANSWER_BOUNDS));
     return read.success
       ? { kind: "read", value: read.data }
       : { kind: "passing", what: "an answer of another form", pauseMs: null };
@@ -100,7 +104,7 @@ export function createAdminRequests(deps: { url: string; adminKey: Secret; clock
   };
 }
 
-async function readText(response: Response): Promise<string> {
+async function readBytes(response: Response): Promise<Uint8Array> {
   const chunks: Uint8Array[] = [];
   let size = 0;
   for await (const chunk of response.body ?? []) {
@@ -110,29 +114,12 @@ async function readText(response: Response): Promise<string> {
     }
     chunks.push(chunk);
   }
-  return Buffer.concat(chunks).toString("utf8");
-}
-
-/** Seconds or a date (RFC 9110, 10.2.3); null for anything else. */
-function pauseOf(text: string | null, clock: Clock): number | null {
-  if (text === null) {
-    return null;
-  }
-  const ms = /^[0-9]{1,9}$/.test(text) ? Number(text) * 1000 : Date.parse(text) - clock.now();
-  return Number.isNaN(ms) ? null : ms;
+  return Buffer.concat(chunks);
 }
 
 const Refused = z.object({ error: z.object({ code: z.string().regex(/^[a-z_]{1,64}$/) }) });
 
-function codeIn(text: string): string {
-  const read = Refused.safeParse(jsonOf(text));
+function codeIn(bytes: Uint8Array): string {
+  const read = Refused.safeParse(readJsonBytes(bytes, ANSWER_BOUNDS));
   return read.success ? ` (${read.data.error.code})` : "";
-}
-
-function jsonOf(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }

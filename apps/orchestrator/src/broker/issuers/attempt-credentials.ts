@@ -1,12 +1,17 @@
 import type { Clock, Instant } from "@mayfly/core";
 import type { Logger } from "pino";
-import type { Attempt, Credential, Issuer } from "./issuer.ts";
+import type { Borrower, Credential, Issuer } from "./issuer.ts";
 import type { Ledger } from "./ledger.ts";
 
 /** A credential as one model call has it. */
 export interface Loan {
   /** Headers for the model, the secret among them: send them, and keep them nowhere. */
   headers(): Record<string, string>;
+  /**
+   * The model does not take it, whatever our clock says: the next loan is of another one, if the issuer makes another.
+   * That is once for an attempt, since a model that refuses its successor too would be shown keys without end.
+   */
+  refuse(): void;
   /** The call is over, however it ended. Idempotent. */
   done(): void;
 }
@@ -14,7 +19,7 @@ export interface Loan {
 /** What one attempt has: one credential at a time, and those before it while calls still use them. */
 export interface AttemptCredentials {
   /** Null once it has ended. Throws what the issuer throws. */
-  lend(attempt: Attempt): Promise<Loan | null>;
+  lend(borrower: Borrower): Promise<Loan | null>;
   /** Revokes everything, whoever uses it. Idempotent, never throws. */
   end(): Promise<void>;
 }
@@ -44,23 +49,24 @@ export function createAttemptCredentials(deps: {
   let current: Held | null = null;
   let pending: Promise<Held> | null = null;
   let ending: Promise<void> | null = null;
+  let wasRefused = false;
 
   /** The present one; one for all who ask while it is made. */
-  async function present(attempt: Attempt): Promise<Held> {
+  async function present(borrower: Borrower): Promise<Held> {
     if (pending === null && current !== null && !isDue(current.renewAt)) {
       return current;
     }
-    pending ??= renew(attempt).finally(() => {
+    pending ??= renew(borrower).finally(() => {
       pending = null;
     });
     return await pending;
   }
 
   /** A credential that still holds is used on when no other can be had. */
-  async function renew(attempt: Attempt): Promise<Held> {
+  async function renew(borrower: Borrower): Promise<Held> {
     const old = current;
     try {
-      current = await make(attempt);
+      current = await make(borrower);
     } catch (error) {
       if (old === null || isDue(old.credential.expiresAt)) {
         throw error;
@@ -76,10 +82,10 @@ export function createAttemptCredentials(deps: {
     return current;
   }
 
-  async function make(attempt: Attempt): Promise<Held> {
+  async function make(borrower: Borrower): Promise<Held> {
     const from = clock.now();
-    const credential = await issuer.issue(attempt);
-    ledger.add(credential);
+    const credential = await issuer.issue(borrower);
+    ledger.add(credential, borrower.run);
     const { expiresAt } = credential;
     const renewAt = expiresAt === null ? null : from + (expiresAt - from) * RENEWAL_PART;
     const held: Held = { credential, renewAt, calls: 0, isReplaced: false };
@@ -92,6 +98,13 @@ export function createAttemptCredentials(deps: {
     held.calls += 1;
     return {
       headers: () => held.credential.headers(),
+      refuse() {
+        if (issuer.makesAnother && !wasRefused && held === current) {
+          wasRefused = true;
+          held.renewAt = clock.now();
+          log.warn("the model refuses a credential that should be good; another is made, once for this attempt");
+        }
+      },
       done() {
         if (!isDone) {
           isDone = true;
@@ -122,12 +135,12 @@ export function createAttemptCredentials(deps: {
   }
 
   return {
-    async lend(attempt) {
+    async lend(borrower) {
       for (;;) {
         if (hasEnded()) {
           return null;
         }
-        const held = await present(attempt);
+        const held = await present(borrower);
         // While this call waited, the attempt may have ended, or the next credential may have come.
         if (!hasEnded() && !held.isReplaced) {
           return loanOf(held);

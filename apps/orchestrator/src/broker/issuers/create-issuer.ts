@@ -9,9 +9,9 @@ import { createServiceAccountIssuer } from "./openai-service-account.ts";
 export function createIssuer(config: IssuerConfig, deps: { clock: Clock; log: Logger; wait?: Wait }): Issuer {
   switch (config.kind) {
     case "static":
-      return createFixedKeyIssuer({ name: config.kind, key: config.key, header: "authorization", prefix: "Bearer " });
+      return createFixedKeyIssuer({ key: config.key, header: "authorization", prefix: "Bearer " });
     case "compatible":
-      return createFixedKeyIssuer({ name: config.kind, ...config });
+      return createFixedKeyIssuer(config);
     case "openai-service-account":
       return createServiceAccountIssuer(config, deps);
     default:

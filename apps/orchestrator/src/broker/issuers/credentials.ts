@@ -1,7 +1,7 @@
 import type { Clock, Instant, RunId } from "@mayfly/core";
 import type { Logger } from "pino";
 import { type AttemptCredentials, createAttemptCredentials, type Loan } from "./attempt-credentials.ts";
-import type { Attempt, IsLive, Issuer } from "./issuer.ts";
+import type { Borrower, IsLive, Issuer } from "./issuer.ts";
 import { createLedger, MEMORY_MS } from "./ledger.ts";
 
 /** One live credential for each attempt that calls the model. */
@@ -10,7 +10,7 @@ export interface Credentials {
    * The attempt's credential for one call: made at the first, shared by all, renewed before it expires. Null once the
    * attempt was released. Throws CREDENTIAL_UNAVAILABLE, CREDENTIAL_REFUSED.
    */
-  lend(attempt: Attempt): Promise<Loan | null>;
+  lend(borrower: Borrower): Promise<Loan | null>;
   /**
    * The attempt is over: its credentials are revoked, whoever still uses them, and there are no more. Idempotent.
    * Never throws: what could not be revoked is left to `sweep`. Takes up to a minute when the issuer does not answer.
@@ -21,8 +21,8 @@ export interface Credentials {
    * and every few minutes. Returns how many. Throws what `isLive` and the issuer throw.
    */
   sweep(isLive: IsLive): Promise<number>;
-  /** Every secret that is worth something now or was within the last hour. */
-  secrets(): string[];
+  /** Every secret that is worth something now or was within the last hour: this run's, or all. */
+  secrets(run?: RunId): string[];
   /** Revokes everything and lends nothing more. Idempotent, never throws. */
   close(): Promise<void>;
 }
@@ -37,8 +37,8 @@ interface Slot {
 
 /** Holds nothing that must outlive the process: what a crash leaves, the next process sweeps. */
 export function createCredentials(deps: { issuer: Issuer; clock: Clock; log: Logger }): Credentials {
-  const { issuer, clock } = deps;
-  const ledger = createLedger({ clock });
+  const { issuer, clock, log } = deps;
+  const ledger = createLedger({ clock, log });
   const slots = new Map<string, Slot>();
   let sweeping: Promise<number> | null = null;
   let isClosed = false;
@@ -50,8 +50,8 @@ export function createCredentials(deps: { issuer: Issuer; clock: Clock; log: Log
       return known;
     }
     forgetEnded();
-    const log = deps.log.child({ run, epoch });
-    const slot: Slot = { run, epoch, own: createAttemptCredentials({ issuer, ledger, clock, log }), endedAt: null };
+    const own = createAttemptCredentials({ issuer, ledger, clock, log: log.child({ run, epoch }) });
+    const slot: Slot = { run, epoch, own, endedAt: null };
     slots.set(key, slot);
     return slot;
   }
@@ -79,8 +79,8 @@ export function createCredentials(deps: { issuer: Issuer; clock: Clock; log: Log
   }
 
   return {
-    async lend(attempt) {
-      return isClosed ? null : await slotOf(attempt.run, attempt.epoch).own.lend(attempt);
+    async lend(borrower) {
+      return isClosed ? null : await slotOf(borrower.run, borrower.epoch).own.lend(borrower);
     },
     async release(run, epoch) {
       await end(slotOf(run, epoch));

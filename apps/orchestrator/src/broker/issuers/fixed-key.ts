@@ -6,16 +6,15 @@ import type { Credential, Issuer } from "./issuer.ts";
  * the Responses API (`compatible`). Nothing is made, so nothing is revoked; what protects it is that it stays here.
  */
 export function createFixedKeyIssuer(options: {
-  name: string;
   key: Secret | null;
   /** In lower case. */
   header: string;
   /** Stands before the key, with its space. */
   prefix: string;
 }): Issuer {
-  const { name, key, header, prefix } = options;
+  const { key, header, prefix } = options;
   return {
-    name,
+    makesAnother: false,
     issue: async (): Promise<Credential> => ({
       secret: key,
       headers: (): Record<string, string> => (key === null ? {} : { [header]: `${prefix}${key.reveal()}` }),

@@ -1,7 +1,7 @@
 import type { Instant, RunId, Secret } from "@mayfly/core";
 
-/** What a credential is made for. */
-export interface Attempt {
+/** Whom a credential is made for: an attempt, as it stands now. */
+export interface Borrower {
   readonly run: RunId;
   /** Which attempt of the run. */
   readonly epoch: number;
@@ -14,12 +14,13 @@ export type IsLive = (run: RunId, epoch: number) => Promise<boolean>;
 
 /** Makes the credentials that the broker shows the model. They stay in the broker: no machine ever sees one. */
 export interface Issuer {
-  readonly name: string;
+  /** Whether another call of `issue` makes another credential; false where one stands for all. */
+  readonly makesAnother: boolean;
   /**
    * A credential for one attempt. Not idempotent: every call may make another. Throws CREDENTIAL_UNAVAILABLE when it
    * is worth another try, CREDENTIAL_REFUSED when it is not.
    */
-  issue(attempt: Attempt): Promise<Credential>;
+  issue(borrower: Borrower): Promise<Credential>;
   /** Deletes what this issuer made for attempts that are over, however it was left. Returns how many. Throws as above. */
   sweep(isLive: IsLive): Promise<number>;
 }

@@ -1,82 +1,94 @@
-import type { Clock, Instant } from "@mayfly/core";
+import type { Clock, Instant, RunId } from "@mayfly/core";
 import type { Logger } from "pino";
+import { hideInLog } from "../../host/log.ts";
 import type { Credential } from "./issuer.ts";
+import { nextPause, type Pause } from "./retry-pause.ts";
 
 /** Every credential of this process, until it has been worthless for an hour. */
 export interface Ledger {
-  add(credential: Credential): void;
+  /** Its secret is kept out of the log for as long. */
+  add(credential: Credential, run: RunId): void;
   /** Revokes it, once for all who ask at the same time. Never throws: what resists is left to `retry`. */
   revoke(credential: Credential, log: Logger): Promise<void>;
-  /** Tries again what could not be revoked. Returns how many gave way. Never throws. */
+  /**
+   * Tries again what could not be revoked, for ever and ever more rarely: hourly in the end. To be called about once a
+   * minute. Returns how many gave way. Never throws.
+   */
   retry(): Promise<number>;
-  /** Every secret that is worth something now or was within the last hour. */
-  secrets(): string[];
+  /** Every secret that is worth something now or was within the last hour: this run's, or all. */
+  secrets(run?: RunId): string[];
 }
 
 /** A result comes minutes after its attempt at most; an hour leaves room for a publication that had to wait. */
 export const MEMORY_MS = 60 * 60_000;
 
 interface Entry {
+  readonly run: RunId;
+  /** Shows the secret in the log again. */
+  readonly unhide: () => void;
   /** Since when it is worth nothing; null while it is. */
   goneAt: Instant | null;
-  /** It should be gone, and is not. */
-  isOwed: boolean;
-  revoking: Promise<void> | null;
+  /** It should be gone, and is not: when it is tried again. */
+  owed: Pause | null;
+  revoking: Promise<boolean> | null;
 }
 
-export function createLedger({ clock }: { clock: Clock }): Ledger {
+export function createLedger(deps: { clock: Clock; log: Logger }): Ledger {
+  const { clock } = deps;
   const entries = new Map<Credential, Entry>();
 
-  async function tryRevoke(credential: Credential, entry: Entry): Promise<{ error: unknown } | null> {
+  /** Says whether it is gone. */
+  async function tryRevoke(credential: Credential, entry: Entry, log: Logger): Promise<boolean> {
     try {
       await credential.revoke();
-      entry.goneAt = clock.now();
-      entry.isOwed = false;
-      return null;
-    } catch (error) {
-      entry.isOwed = true;
-      return { error };
+    } catch (err) {
+      const { pause, isLonger } = nextPause(entry.owed, clock.now());
+      entry.owed = pause;
+      if (isLonger) {
+        log.warn({ err, pauseMs: pause.ms }, "a model credential could not be revoked yet");
+      }
+      return false;
     }
-  }
-
-  async function revokeOnce(credential: Credential, entry: Entry, log: Logger): Promise<void> {
-    const fault = await tryRevoke(credential, entry);
-    if (fault !== null) {
-      log.warn({ err: fault.error }, "a model credential could not be revoked yet");
-    }
+    entry.goneAt = clock.now();
+    entry.owed = null;
+    return true;
   }
 
   function forget(): void {
-    for (const [credential, { goneAt }] of entries) {
+    for (const [credential, { goneAt, unhide }] of entries) {
       if (goneAt !== null && clock.now() - goneAt > MEMORY_MS) {
+        unhide();
         entries.delete(credential);
       }
     }
   }
 
   return {
-    add(credential) {
+    add(credential, run) {
       forget();
-      entries.set(credential, { goneAt: null, isOwed: false, revoking: null });
+      const { secret } = credential;
+      const unhide = secret === null ? () => undefined : hideInLog(deps.log, secret.reveal());
+      entries.set(credential, { run, unhide, goneAt: null, owed: null, revoking: null });
     },
     async revoke(credential, log) {
       const entry = entries.get(credential);
       if (entry !== undefined) {
-        entry.revoking ??= revokeOnce(credential, entry, log);
+        entry.revoking ??= tryRevoke(credential, entry, log);
         await entry.revoking;
       }
     },
     async retry() {
-      const owed = [...entries].filter(([, { isOwed }]) => isOwed);
+      const due = [...entries].filter(([, { owed }]) => owed !== null && clock.now() >= owed.until);
       let count = 0;
-      for (const [credential, entry] of owed) {
-        count += (await tryRevoke(credential, entry)) === null ? 1 : 0;
+      for (const [credential, entry] of due) {
+        count += (await tryRevoke(credential, entry, deps.log.child({ run: entry.run }))) ? 1 : 0;
       }
       return count;
     },
-    secrets() {
+    secrets(run) {
       forget();
-      return [...new Set([...entries.keys()].flatMap(({ secret }) => (secret === null ? [] : [secret.reveal()])))];
+      const wanted = [...entries].filter(([, entry]) => run === undefined || entry.run === run);
+      return [...new Set(wanted.flatMap(([{ secret }]) => (secret === null ? [] : [secret.reveal()])))];
     },
   };
 }

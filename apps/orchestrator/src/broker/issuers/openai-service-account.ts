@@ -2,8 +2,9 @@ import { AppError, type Clock, type IssuerConfig, Secret } from "@mayfly/core";
 import type { Logger } from "pino";
 import { z } from "zod";
 import { type AskAdmin, createAdminRequests, type Wait } from "./admin-request.ts";
-import type { Attempt, Credential, IsLive, Issuer } from "./issuer.ts";
+import type { Borrower, Credential, IsLive, Issuer } from "./issuer.ts";
 import { attemptOf, keyNameOf } from "./key-name.ts";
+import { nextPause, type Pause } from "./retry-pause.ts";
 
 type ServiceAccount = Extract<IssuerConfig, { kind: "openai-service-account" }>;
 
@@ -55,7 +56,10 @@ export function createServiceAccountIssuer(
   const keys = `/organization/projects/${encodeURIComponent(config.project)}/api_keys`;
   const ownKeys = `/organization/projects/${encodeURIComponent(config.project)}/service_accounts/${encodeURIComponent(config.serviceAccount)}/api_keys`;
 
-  async function issue({ run, epoch, seconds }: Attempt): Promise<Credential> {
+  /** Before keys that could not be deleted are tried again, by their id. */
+  const pauses = new Map<string, Pause>();
+
+  async function issue({ run, epoch, seconds }: Borrower): Promise<Credential> {
     const lifeSeconds = Math.min(config.keySeconds, Math.max(0, Math.ceil(seconds)) + GRACE_SECONDS);
     const name = keyNameOf(run, epoch);
     const body = { name, scopes: config.scopes, expires_in_seconds: lifeSeconds };
@@ -84,9 +88,12 @@ export function createServiceAccountIssuer(
   async function sweep(isLive: IsLive): Promise<number> {
     let count = 0;
     let fault: { error: unknown } | null = null;
-    for (const { id, name, owner } of await list()) {
+    const listed = await list();
+    forgetPauses(new Set(listed.map(({ id }) => id)));
+    for (const { id, name, owner } of listed) {
       const attempt = owner.service_account?.id === config.serviceAccount ? attemptOf(name ?? "") : null;
-      if (attempt === null || (await isLive(attempt.run, attempt.epoch))) {
+      const isPaused = clock.now() < (pauses.get(id)?.until ?? 0);
+      if (attempt === null || isPaused || (await isLive(attempt.run, attempt.epoch))) {
         continue;
       }
       try {
@@ -94,14 +101,24 @@ export function createServiceAccountIssuer(
         log.warn({ ...attempt, key: id }, "a model key that was left over is deleted");
         count += 1;
       } catch (error) {
-        // One that resists does not keep the others alive.
-        fault ??= { error };
+        // One that resists does not keep the others alive, and is complained of as often as its pause grows.
+        const { pause, isLonger } = nextPause(pauses.get(id) ?? null, clock.now());
+        pauses.set(id, pause);
+        fault ??= isLonger ? { error } : null;
       }
     }
     if (fault !== null) {
       throw fault.error;
     }
     return count;
+  }
+
+  function forgetPauses(present: ReadonlySet<string>): void {
+    for (const id of pauses.keys()) {
+      if (!present.has(id)) {
+        pauses.delete(id);
+      }
+    }
   }
 
   /** All of the project's, since there is no listing by service account. */
@@ -126,7 +143,7 @@ export function createServiceAccountIssuer(
     return listed;
   }
 
-  return { name: config.kind, issue, sweep };
+  return { makesAnother: true, issue, sweep };
 }
 
 /** A key that is not there is as good as deleted. */

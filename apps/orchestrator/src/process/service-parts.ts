@@ -1,0 +1,72 @@
+import type { Channels } from "@mayfly/core";
+import type { Image } from "@mayfly/image";
+import type { Logger } from "pino";
+import type { ServiceDeps } from "../app.ts";
+import { type BrokerClient, createBrokerClient } from "../broker/control-client.ts";
+import type { QemuProvider } from "../fleet/providers/qemu/qemu-provider.ts";
+import { systemClock } from "../host/clock.ts";
+import { randomIds } from "../host/ids.ts";
+import type { RedisAddress } from "../store/connection.ts";
+import { type MachineHost, prepareMachines } from "./machine-host.ts";
+import type { ServiceConfig } from "./settings.ts";
+import { sockets } from "./sockets.ts";
+
+type Shared =
+  | "stateDir"
+  | "redis"
+  | "clock"
+  | "ids"
+  | "log"
+  | "provider"
+  | "channels"
+  | "confine"
+  | "removeConfined"
+  | "modelDefault"
+  | "budgets"
+  | "prices"
+  | "policy";
+
+/** What a service is made of whether there is GitHub or not. */
+export interface ServiceParts {
+  readonly host: MachineHost;
+  readonly broker: BrokerClient;
+  readonly shared: Pick<ServiceDeps, Shared>;
+}
+
+/** Makes this host ready for machines. Throws what `prepareMachines` does; the broker need not be there yet. */
+export async function prepareParts(
+  config: ServiceConfig,
+  options: { image: Image; log: Logger; redis: RedisAddress; debugDump?: boolean },
+): Promise<ServiceParts> {
+  const { stateDir, model, budgets, policy } = config;
+  const { image, log, redis, debugDump = false } = options;
+  const host = await prepareMachines(config, { stateDir, image, log, debugDump });
+  const broker = createBrokerClient(sockets.broker(stateDir));
+  const shared = {
+    stateDir,
+    redis,
+    clock: systemClock,
+    ids: randomIds,
+    log,
+    provider: host.provider,
+    channels: channelsOf(host.provider, broker),
+    confine: host.confine,
+    removeConfined: host.removeConfined,
+    modelDefault: model.default,
+    budgets,
+    prices: model.prices,
+    policy,
+  };
+  return { host, broker, shared };
+}
+
+/** The broker's channels, each in the folder that this host makes for it. */
+function channelsOf(provider: QemuProvider, broker: Channels): Channels {
+  return {
+    async ensureOpen(id) {
+      await provider.ensureChannelFolder(id);
+      await broker.ensureOpen(id);
+    },
+    ensureClosed: (id) => broker.ensureClosed(id),
+  };
+}
