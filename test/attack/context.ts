@@ -10,13 +10,15 @@ import type { AttackContext } from "./row.ts";
 export interface ContextOptions {
   readonly seed: number;
   readonly isShort: boolean;
+  /** The rows that are tried; all of them when it is left out. */
+  readonly only?: readonly string[] | null;
   readonly signal?: AbortSignal;
   readonly say?: (text: string) => void;
 }
 
 /** The rows' context, and its end: everything that was started is stopped, everything made is removed. */
 export function createContext(options: ContextOptions): { context: AttackContext; close: () => Promise<void> } {
-  const { seed, isShort, signal = new AbortController().signal } = options;
+  const { seed, isShort, only = null, signal = new AbortController().signal } = options;
   const scripts: { when: RegExp; script: Script }[] = [];
   const ends = new Set<() => Promise<void>>();
   let redis: Promise<TestRedis> | null = null;
@@ -24,6 +26,7 @@ export function createContext(options: ContextOptions): { context: AttackContext
   const context: AttackContext = {
     seed,
     isShort,
+    isTried: (id) => only?.includes(id) ?? true,
     signal,
     cases: (full, short) => (isShort ? short : full),
     random: (name) => createRandom(seed, name),

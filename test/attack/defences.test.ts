@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { defences } from "./defences.ts";
 import { rows } from "./registry.ts";
+import { untriedRows } from "./rows/untried.ts";
 
 const root = new URL("../..", import.meta.url).pathname;
 
@@ -15,6 +16,15 @@ describe("the defences that are switched off", () => {
       expect(text.replace(find, () => replace)).not.toBe(text);
     },
   );
+
+  it("are missing from no row that is tried, unless it says why", () => {
+    const untried = untriedRows.map(({ id }) => id);
+    const defended = new Set(defences.map(({ row }) => row));
+    const unclear = rows.filter(
+      ({ id, undefended }) => !untried.includes(id) && defended.has(id) === (undefended !== undefined),
+    );
+    expect(unclear.map(({ id }) => id)).toEqual([]);
+  });
 
   it("belong to rows that are there, each under a name of its own", () => {
     const known = rows.map(({ id }) => id);

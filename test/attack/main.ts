@@ -1,5 +1,6 @@
 import { fileURLToPath } from "node:url";
 import { findLeftovers, newSince } from "../support/leftovers.ts";
+import { letReadersLeave } from "../support/stdout.ts";
 import { createContext } from "./context.ts";
 import { defences } from "./defences.ts";
 import { type Mutant, tryMutants } from "./mutants.ts";
@@ -64,7 +65,7 @@ async function main(args: readonly string[]): Promise<number> {
 }
 
 async function tryRows({ only, seed, short }: AttackOptions): Promise<Tried[]> {
-  const { context, close } = createContext({ seed, isShort: short, signal: stop.signal, say: tell });
+  const { context, close } = createContext({ seed, isShort: short, only, signal: stop.signal, say: tell });
   const tried: Tried[] = [];
   try {
     for (const row of rows.filter(({ id }) => only?.includes(id) ?? true)) {
@@ -72,7 +73,7 @@ async function tryRows({ only, seed, short }: AttackOptions): Promise<Tried[]> {
       const one = await tryRow(row, context);
       tried.push(one);
       tell(
-        `${row.id} ${outcome(one)} (${one.cases.toLocaleString("en-US")} cases, ${one.seconds.toFixed(1)} s): ${one.why}`,
+        `${row.id} ${outcome(one)} (${one.cases.toLocaleString("en-US")} ${one.unit}, ${one.seconds.toFixed(1)} s): ${one.why}`,
       );
     }
   } finally {
@@ -84,7 +85,8 @@ async function tryRows({ only, seed, short }: AttackOptions): Promise<Tried[]> {
 function tryWithout({ only, seed }: AttackOptions): Promise<Mutant[]> {
   const wanted = defences.filter(({ row }) => only?.includes(row) ?? true);
   tell(`switching off ${wanted.length} defences, one at a time, in a copy of the source`);
-  return tryMutants({ root, defences: wanted, seed, signal: stop.signal, say: tell });
+  const needsHost = (id: string) => ["service", "machine"].includes(rows.find((row) => row.id === id)?.needs ?? "");
+  return tryMutants({ root, defences: wanted, needsHost, seed, signal: stop.signal, say: tell });
 }
 
 function outcome({ held }: Tried): string {
@@ -111,6 +113,7 @@ function summary(tried: readonly Tried[], mutants: readonly Mutant[] | null): st
   return lines.join("\n");
 }
 
+letReadersLeave();
 process.exitCode = await main(process.argv.slice(2)).catch((error: unknown) => {
   tell(`attack: ${error instanceof Error ? error.message : String(error)}`);
   return 1;

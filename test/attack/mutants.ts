@@ -29,16 +29,45 @@ type ReportedRow = z.infer<typeof Report>["rows"][number];
 export interface MutantOptions {
   readonly root: string;
   readonly defences: readonly Defence[];
+  /** Whether that row has the host to itself: it boots machines, or starts the whole service. */
+  readonly needsHost: (row: string) => boolean;
   readonly seed: number;
   readonly signal: AbortSignal;
   readonly say: (text: string) => void;
 }
 
+/** A small host has two processors, and rows without machines use one each. */
+const LANES = 2;
+
 /**
  * Switches off one defence after the other in a copy of the source and runs the short form of its row there. The copy
- * is tried as it is first: a row that does not hold there says nothing about a defence.
+ * is tried as it is first: a row that does not hold there says nothing about a defence. Rows that leave room for others
+ * are tried two at a time, each lane in a copy of its own; then the rest, one at a time.
+ *
+ * @returns One for each defence, in their order.
  */
-export async function tryMutants({ root, defences, seed, signal, say }: MutantOptions): Promise<Mutant[]> {
+export async function tryMutants(options: MutantOptions): Promise<Mutant[]> {
+  const { defences, needsHost } = options;
+  const small = [...new Set(defences.map(({ row }) => row))].filter((row) => !needsHost(row));
+  const lanes = Array.from({ length: LANES }, (_, lane) => small.filter((_row, index) => index % LANES === lane));
+  const inLanes = await Promise.allSettled(
+    lanes.map((rows) => tryInCopy(options, (defence) => rows.includes(defence.row))),
+  );
+  const failed = inLanes.find((lane) => lane.status === "rejected");
+  if (failed !== undefined) {
+    throw failed.reason;
+  }
+  const alone = await tryInCopy(options, ({ row }) => needsHost(row));
+  const tried = [...inLanes.flatMap((lane) => (lane.status === "fulfilled" ? lane.value : [])), ...alone];
+  return defences.flatMap(({ row, name }) => tried.filter((one) => one.row === row && one.name === name));
+}
+
+async function tryInCopy(options: MutantOptions, isOurs: (defence: Defence) => boolean): Promise<Mutant[]> {
+  const { root, seed, signal, say } = options;
+  const defences = options.defences.filter(isOurs);
+  if (defences.length === 0) {
+    return [];
+  }
   const copy = await copyTree(root);
   try {
     const sound = await runRows(copy.root, [...new Set(defences.map(({ row }) => row))], seed, signal);

@@ -1,4 +1,5 @@
-import type { AttackContext, Needs, Row, Verdict } from "./row.ts";
+import type { Row } from "./row.ts";
+import { joinParts } from "./row-parts.ts";
 import { machineRows } from "./rows/machine/rows.ts";
 import { hiddenText } from "./rows/t02-hidden-text.ts";
 import { whoMayStart } from "./rows/t05-who-may-start.ts";
@@ -18,12 +19,13 @@ import { smuggledRequests } from "./rows/t18-smuggled-requests.ts";
 import { modelFeatures } from "./rows/t17-model-features.ts";
 import { forgedWebhooks } from "./rows/t07-forged-webhooks.ts";
 import { hostileFrames } from "./rows/t34-hostile-frames.ts";
-import { keysInProcesses } from "./rows/t37-keys-in-processes.ts";
+import { keysBesideMachines, keysInProcesses } from "./rows/t37-keys-in-processes.ts";
 import { denialOfWallet } from "./rows/t19-denial-of-wallet.ts";
+import { answersOfGit, namesAndPlaces } from "./rows/t10-t11-answers.ts";
 import { gitAsProgram, waysOutOfTheFolder } from "./rows/t10-t11-hostile-source.ts";
 import { lostReplies } from "./rows/t28-lost-replies.ts";
 import { storms } from "./rows/t08-storms.ts";
-import { NO_CONTROL, untriedRows } from "./rows/untried.ts";
+import { untriedRows } from "./rows/untried.ts";
 
 /** Every part of every row: an attack may be tried in several ways, of which some need less than others. */
 export const parts: readonly Row[] = [
@@ -46,53 +48,20 @@ export const parts: readonly Row[] = [
   forgedWebhooks,
   hostileFrames,
   keysInProcesses,
+  keysBesideMachines,
   denialOfWallet,
   gitAsProgram,
+  answersOfGit,
   waysOutOfTheFolder,
+  namesAndPlaces,
   lostReplies,
   storms,
   ...machineRows,
 ];
 
 const ROWS = 40;
-const needsInOrder: readonly Needs[] = ["nothing", "redis", "service", "machine"];
-
-/** All forty rows in order. The parts of a row are tried in the order of what they need, until one has not held. */
+/** All forty rows in order. */
 export const rows: readonly Row[] = Array.from({ length: ROWS }, (_, index) => {
   const id = `T${String(index + 1).padStart(2, "0")}`;
-  const mine = [...parts, ...untriedRows].filter((part) => part.id === id);
-  return joined(mine.sort((a, b) => needsInOrder.indexOf(a.needs) - needsInOrder.indexOf(b.needs)));
+  return joinParts([...parts, ...untriedRows].filter((part) => part.id === id));
 });
-
-function joined(mine: readonly Row[]): Row {
-  const [first, ...more] = mine;
-  if (first === undefined) {
-    throw new Error("a row of the register is not listed");
-  }
-  return more.length === 0
-    ? first
-    : {
-        id: first.id,
-        attack: first.attack,
-        needs: mine.at(-1)?.needs ?? first.needs,
-        control: mine.flatMap(({ control }) => (control === NO_CONTROL ? [] : [control])).join("; "),
-        run: (context) => runAll(mine, context),
-      };
-}
-
-async function runAll(mine: readonly Row[], context: AttackContext): Promise<Verdict> {
-  let all: Verdict = { held: true, why: "", cases: 0 };
-  for (const part of mine) {
-    const { held, why, cases } = await part.run(context);
-    all = {
-      // A part that was not tried leaves the row untried.
-      held: held === null ? null : all.held,
-      why: [all.why, why].filter((text) => text !== "").join("; "),
-      cases: all.cases + cases,
-    };
-    if (held === false) {
-      return { ...all, why };
-    }
-  }
-  return all;
-}

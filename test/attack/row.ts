@@ -15,6 +15,10 @@ export interface Row {
   readonly needs: Needs;
   /** What shows that this row can fail: it is tried as well, and a row whose control finds nothing has not held. */
   readonly control: string;
+  /** What is counted as a case, in a word or two, where it is anything but a look at what was there. */
+  readonly unit?: string;
+  /** Why no defence of this row can be switched off, where there is none: follows the row's name. */
+  readonly undefended?: string;
   /** May throw: then the row has not held, and the driver says that it crashed. Leaves nothing behind. */
   run(context: AttackContext): Promise<Verdict>;
 }
@@ -31,6 +35,8 @@ export interface Verdict {
 export interface AttackContext {
   readonly seed: number;
   readonly isShort: boolean;
+  /** Whether that row is tried as well: what no row looks at need not be done for it. */
+  isTried(id: string): boolean;
   /** Aborted when the driver is told to stop. */
   readonly signal: AbortSignal;
   /** How many cases to try: the first in the full run, the second in the short one. */

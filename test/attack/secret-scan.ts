@@ -26,8 +26,15 @@ const PIECE_CHARS = 24;
 /** A longer secret is looked for in pieces this far apart, so that half of one is found as well. */
 const STRIDE_CHARS = 64;
 const CHUNK_BYTES = 4 * 1024 * 1024;
-/** The first two bytes of every needle are looked up in a table, so that the number of needles costs nothing. */
+/**
+ * The first two bytes of every needle are looked up in a table, and the first three in a larger one that no cache holds,
+ * so that the number of needles costs nothing.
+ */
 const PAIRS = 0x10000;
+const TRIPLES = 0x100_0000;
+
+/** Made once: it is looked at for every hundredth byte. */
+const none: readonly Needle[] = [];
 
 /**
  * Looks for pieces of secrets in streams of bytes of any length, in bounded memory: as they are, in base64 at any
@@ -38,12 +45,14 @@ export function createScanner(secrets: readonly Secret[]): {
   scan(chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>): Promise<Finding[]>;
 } {
   const needles = secrets.flatMap(needlesOf);
-  const byPair = new Map<number, Needle[]>();
-  const isFirst = new Uint8Array(PAIRS);
+  const byTriple = new Map<number, Needle[]>();
+  const isPair = new Uint8Array(PAIRS);
+  const isTriple = new Uint8Array(TRIPLES);
   for (const needle of needles) {
-    const pair = needle.bytes.readUInt16BE(0);
-    isFirst[pair] = 1;
-    byPair.set(pair, [...(byPair.get(pair) ?? []), needle]);
+    const triple = needle.bytes.readUIntBE(0, 3);
+    isPair[triple >> 8] = 1;
+    isTriple[triple] = 1;
+    byTriple.set(triple, [...(byTriple.get(triple) ?? []), needle]);
   }
   const longest = Math.max(...needles.map(({ bytes }) => bytes.length));
 
@@ -64,8 +73,9 @@ export function createScanner(secrets: readonly Secret[]): {
   function look(text: Buffer, end: number, counts: Map<Needle, number>): void {
     for (let at = 0; at < end; at++) {
       const pair = ((text[at] ?? 0) << 8) | (text[at + 1] ?? 0);
-      if (isFirst[pair] === 1) {
-        for (const needle of byPair.get(pair) ?? []) {
+      if (isPair[pair] === 1) {
+        const triple = (pair << 8) | (text[at + 2] ?? 0);
+        for (const needle of isTriple[triple] === 1 ? (byTriple.get(triple) ?? none) : none) {
           if (text.subarray(at, at + needle.bytes.length).equals(needle.bytes)) {
             counts.set(needle, (counts.get(needle) ?? 0) + 1);
           }

@@ -1,9 +1,9 @@
 import type { Tried } from "./try-row.ts";
 
 /** Readable in a window of a hundred columns. */
-const WIDTHS = [3, 42, 9, 6, 36] as const;
+const WIDTHS = [3, 42, 11, 4, 36] as const;
 
-/** A table of rows, with the reason below each that did not hold or was not tried. */
+/** A table of rows, with the reason below each that did not hold or was not tried. Cases are looks, unless it says of what. */
 export function renderTable(rows: readonly Tried[]): string {
   const lines = [
     ...cells(["row", "attack", "cases", "held", "control"]),
@@ -13,9 +13,15 @@ export function renderTable(rows: readonly Tried[]): string {
   return `${lines.join("\n")}\n`;
 }
 
-function renderRow({ id, attack, cases, held, control, why }: Tried): string[] {
+function renderRow({ id, attack, cases, unit, held, control, why }: Tried): string[] {
   const wanted = held === null ? "-" : control;
-  const lines = cells([id, attack, cases.toLocaleString("en-US"), heldWord(held), wanted]);
+  const lines = cells([
+    id,
+    attack,
+    held === null ? "-" : `${cases.toLocaleString("en-US")} ${unit}`,
+    heldWord(held),
+    wanted,
+  ]);
   const reason = held === true ? [] : wrap(`${held === null ? "not tried: " : "NOT HELD: "}${why}`, 96 - 4);
   return [...lines, ...reason.map((line) => `    ${line}`)];
 }
@@ -32,7 +38,7 @@ function cells(texts: readonly string[]): string[] {
       .map((column, index) => {
         const text = column[line] ?? "";
         const width = WIDTHS[index] ?? 1;
-        return index === 2 ? text.padStart(width) : text.padEnd(width);
+        return text.padEnd(width);
       })
       .join(" ")
       .trimEnd(),

@@ -51,11 +51,11 @@ export function createTally(): Tally {
       return failures.length > 0;
     },
     verdict(seen) {
-      if (controls === 0) {
-        return { held: false, why: "it has no control, so it cannot be seen to be able to fail", cases };
-      }
       if (failures.length > 0) {
         return { held: false, why: told(failures), cases };
+      }
+      if (controls === 0) {
+        return { held: false, why: "it has no control, so it cannot be seen to be able to fail", cases };
       }
       if (idle.length > 0) {
         return { held: false, why: `${CONTROL_IDLE}: ${cut(idle.join("; "))}`, cases };

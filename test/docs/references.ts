@@ -185,7 +185,7 @@ function modelRefusalsPage(): string {
     row([
       "`BUDGET_SPENT`",
       "400",
-      "a budget below is spent; or leaves fewer than 16 tokens for an answer; the message says which, of what, and its limit",
+      "a budget below is spent, or leaves fewer than 16 tokens for an answer; the message says which, of what, and its limit",
     ]),
     "",
     "## Budgets",
@@ -264,9 +264,9 @@ function attacksPage(): string {
     "",
     "| Row | What is tried | Needs | What shows that it can fail | Defences switched off |",
     "| --- | --- | --- | --- | --- |",
-    ...tried.map(({ id, attack, needs: need, control }) => {
+    ...tried.map(({ id, attack, needs: need, control, undefended = "none" }) => {
       const without = defences.filter((defence) => defence.row === id).map(({ name }) => name);
-      return row([id, attack, needs[need], control, without.length === 0 ? "none" : without.join("; ")]);
+      return row([id, attack, needs[need], control, without.length === 0 ? undefended : without.join("; ")]);
     }),
     "",
     ...(untried.length === 0

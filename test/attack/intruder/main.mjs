@@ -1,10 +1,10 @@
 // What a hostile pull request runs in the machine: it looks for anything worth taking, for a way out and for a place to
 // stay, and prints what it found as one JSON document. It knows nothing that a stranger would not know, but for where
-// the machine's host listens for it.
+// the machine's host listens for it, and which of its steps anybody will look at.
 import { isRoot, told } from "./common.mjs";
 import { names, network, networkOfAgent } from "./network.mjs";
-import { relay } from "./relay.mjs";
-import { rights, status } from "./rights.mjs";
+import { quoted, relay } from "./relay.mjs";
+import { modules, rights, status } from "./rights.mjs";
 import { hiddenProcesses, search, searchWithControl } from "./search.mjs";
 import { daemon, disguiseDisk, honoured, leaveBehind, look, plainCodex } from "./traces.mjs";
 
@@ -22,11 +22,13 @@ const steps = {
   searchAsRootOfNamespace: () =>
     isRoot ? null : searchWithControl(["unshare", "--user", "--map-root-user", "/bin/sh"]),
   rights: () => (isRoot ? null : rights()),
+  modules: () => modules(),
   network: () => network(host),
   networkOfAgent: () => (isRoot ? told(networkOfAgent("network", host)) : null),
   names: () => names(host),
   namesOfAgent: () => (isRoot ? told(networkOfAgent("names", host)) : null),
   relay: () => relay(mark),
+  quoted: () => quoted(),
   disk: () => disguiseDisk(host.backing),
   left: () => leaveBehind(mark),
   daemon: () => (isRoot ? null : daemon()),
@@ -34,7 +36,7 @@ const steps = {
 
 async function attack() {
   const report = { seconds: {} };
-  for (const [name, step] of Object.entries(steps)) {
+  for (const [name, step] of Object.entries(steps).filter(([name]) => host.steps?.includes(name) ?? true)) {
     const began = performance.now();
     report[name] = await step();
     report.seconds[name] = Math.round((performance.now() - began) / 1_000);

@@ -5,6 +5,8 @@ import { HELPER_MS, TRY_MS } from "./common.mjs";
 const PORT = 8080;
 /** Most of what it takes at once: all of it would only starve the run that is ours. */
 const CONNECTIONS = 24;
+/** An error of the broker is some hundred characters. */
+const QUOTED_CHARS_MAX = 2_000;
 
 /** The first line that the relay answers to each of these. */
 export async function relay(mark) {
@@ -70,14 +72,26 @@ export async function relay(mark) {
   };
 }
 
-function say(text) {
+/** What the machine hears where the model's answer is an error that quotes the credential. */
+export async function quoted() {
+  const input = [{ type: "message", role: "user", content: [{ type: "input_text", text: "Quote the credential." }] }];
+  const body = JSON.stringify({ model: "gpt-5.5", input, stream: true, store: false });
+  const head = "POST /v1/responses HTTP/1.1\r\nhost: relay\r\nconnection: close\r\ncontent-type: application/json";
+  return (await hear(`${head}\r\ncontent-length: ${body.length}\r\n\r\n${body}`)).slice(0, QUOTED_CHARS_MAX);
+}
+
+async function say(text) {
+  return (await hear(text)).split("\r\n")[0];
+}
+
+function hear(text) {
   return new Promise((resolve) => {
     const socket = connect({ host: "127.0.0.1", port: PORT, timeout: HELPER_MS });
     let said = "";
     socket.on("data", (data) => (said += data.toString("latin1")));
     socket.on("timeout", () => socket.destroy());
     socket.on("error", (error) => (said ||= error.code));
-    socket.on("close", () => resolve(said.split("\r\n")[0]));
+    socket.on("close", () => resolve(said));
     socket.write(text, "latin1");
   });
 }

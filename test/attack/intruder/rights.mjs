@@ -70,6 +70,14 @@ const ways = {
   enterRelayNetwork: ["/bin/busybox", ["nsenter", "--net=/run/mayfly/codex.net", "true"]],
 };
 
+/** What the kernel says of a module, which is none: EPERM where nobody may load any. 175 is init_module on this processor. */
+export function modules() {
+  const errors = { 1: "EPERM", 8: "ENOEXEC" };
+  const script = 'my $m = "no module"; my $p = ""; exit(syscall(175, $m, length $m, $p) == 0 ? 0 : $!)';
+  const { status: code } = run("perl", ["-e", script]);
+  return errors[code] ?? `exit code ${code}`;
+}
+
 /** Programs of the image with capabilities of their own. 192 is lgetxattr on this processor. */
 function fileCapabilities() {
   const script = `

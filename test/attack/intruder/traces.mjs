@@ -92,15 +92,16 @@ export function look() {
 
 /** Stays when Codex ends, and writes as soon as its result is being gathered. */
 export function daemon() {
-  const script = [
-    `echo beating > ${REPOSITORY}/beat.txt`,
-    `while [ ! -e /home/codex/out/index ]; do /bin/busybox usleep 20000; done`,
-    `while :; do echo late > ${REPOSITORY}/late.txt; echo late >> ${REPOSITORY}/beat.txt; done`,
-  ].join("\n");
-  for (const signal of ["ignore HUP", "ignore HUP TERM"]) {
-    const trap = `trap '' ${signal.replace("ignore ", "")}\n`;
+  // It waits without starting a program each time: that would keep an emulated processor busy for as long as it lives.
+  const script = `
+    sub put { open(my $f, $_[0], $_[1]); print $f "$_[2]\\n"; close $f }
+    $SIG{$_} = "IGNORE" for split / /, shift;
+    put(">", "${REPOSITORY}/beat.txt", "beating");
+    select(undef, undef, undef, 0.02) until -e "/home/codex/out/index";
+    while (1) { put(">", "${REPOSITORY}/late.txt", "late"); put(">>", "${REPOSITORY}/beat.txt", "late") }`;
+  for (const signals of ["HUP", "HUP TERM"]) {
     // Twice detached: a session of its own, and its parent is gone.
-    spawn("setsid", ["--fork", "sh", "-c", trap + script], { detached: true, stdio: "ignore" }).unref();
+    spawn("setsid", ["--fork", "perl", "-e", script, signals], { detached: true, stdio: "ignore" }).unref();
   }
   return readlinkSync("/proc/self/cwd");
 }

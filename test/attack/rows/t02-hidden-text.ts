@@ -18,6 +18,7 @@ export const hiddenText: Row = {
   id: "T02",
   attack: "Orders are hidden from people in invisible characters and HTML comments, on the way in and on the way out.",
   needs: "nothing",
+  unit: "characters and texts",
   control: "every one of these characters is found in the text before it is cleaned",
   async run(context) {
     const tally = createTally();

@@ -17,6 +17,7 @@ export const commandsInNames: Row = {
   id: "T03",
   attack: "Commands, options and ways out stand in titles, labels, branch names, paths and arguments.",
   needs: "nothing",
+  unit: "names",
   control: "a planted call of a shell is found, and names that mean no harm are taken",
   async run(context) {
     const tally = createTally();

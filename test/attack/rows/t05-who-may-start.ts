@@ -53,6 +53,7 @@ export const whoMayStart: Row = {
   attack:
     "The label is set by somebody with the role triage or less, a bot, the App itself, an organisation, or a ghost.",
   needs: "nothing",
+  unit: "senders",
   control: "the cells of the table that may run do run",
   async run() {
     const tally = createTally();

@@ -13,6 +13,7 @@ export const forks: Row = {
   attack:
     "A fork's pull request asks for a run by itself, by whom the task file lists, by a bot, or with a head pushed just now.",
   needs: "nothing",
+  unit: "webhooks",
   control: "a maintainer's label on a fork that has settled does start one",
   async run(context) {
     const tally = createTally();

@@ -22,6 +22,7 @@ export const forgedWebhooks: Row = {
   id: "T07",
   attack: "A webhook is forged, cut, sent again under another id, or given the name of another event.",
   needs: "redis",
+  unit: "webhooks",
   control: "a delivery of GitHub's own starts one run, and so does one signed with the secret before",
   async run(context) {
     const tally = createTally();
@@ -36,7 +37,7 @@ export const forgedWebhooks: Row = {
 async function signatures(context: AttackContext, tally: Tally): Promise<void> {
   const isSigned = createSignatureCheck([SECRET, OTHER]);
   const random = context.random("signatures");
-  for (let left = context.cases(50_000, 1_500); left > 0 && !tally.isBroken; left--) {
+  for (let left = context.cases(100_000, 1_500); left > 0 && !tally.isBroken; left--) {
     const body = JSON.stringify(
       pullRequestBody({ title: random.soup(["a", "é", "🙂", "\\n"], 0, 5), number: 1 + random.int(9) }),
     );

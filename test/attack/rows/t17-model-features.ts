@@ -58,6 +58,7 @@ export const modelFeatures: Row = {
   attack:
     "The model's servers are asked to fetch an address, call a tool of theirs, keep a conversation or use another model.",
   needs: "redis",
+  unit: "model requests",
   control: "each of these is objected to in the request as it came, and a sound request is sent on",
   async run(context) {
     const tally = createTally();

@@ -26,6 +26,7 @@ export const smuggledRequests: Row = {
   attack:
     "Headers, keys, paths, methods and second requests are smuggled through the relay and the broker to the model.",
   needs: "redis",
+  unit: "raw requests",
   control:
     "proper calls among them do reach the model, and a smuggled header is seen where nobody writes the request anew",
   async run(context) {
@@ -57,23 +58,25 @@ async function throughBroker(context: AttackContext, tally: Tally, broker: Broke
   const where = { path: channel.socket };
   // First of all: a proper call that takes its time would be taken for one of these.
   for (const wrong of ["line", "length"] as const) {
-    for (let left = context.cases(25_000, 150); left > 0 && !tally.isBroken; left -= AT_ONCE) {
-      const raw = await sayMany(where, () => rawRequest(random, { ...token, wrong }));
-      tally.expect(broker.model.requests.length === seen, () => `the model was asked by one of ${JSON.stringify(raw)}`);
-      tally.count(AT_ONCE - 1);
-    }
+    const make = () => rawRequest(random, { ...token, wrong });
+    await sayMany(where, tally, context.cases(25_000, 150), make, (said) => {
+      tally.expect(
+        broker.model.requests.length === seen,
+        () => `the model was asked by one of ${JSON.stringify(said())}`,
+      );
+    });
   }
-  for (let left = context.cases(50_000, 400); left > 0 && !tally.isBroken; left -= AT_ONCE) {
-    const raw = await sayMany(where, () => rawRequest(random, token));
+  const make = () => rawRequest(random, token);
+  await sayMany(where, tally, context.cases(50_000, 400), make, (said) => {
+    tally.count(1);
     for (; seen < broker.model.requests.length; seen++) {
       const request = requestOf(broker, seen);
       tally.expect(
         request === golden,
-        () => `of ${JSON.stringify(raw)} the model was sent ${request} instead of ${golden}`,
+        () => `of ${JSON.stringify(said())} the model was sent ${request} instead of ${golden}`,
       );
     }
-    tally.count(AT_ONCE - 1);
-  }
+  });
   tally.control(seen > 3, "none of the proper calls among them reached the model");
   // Still there, and still the machine's own.
   const after = await channel.call({ path: "/v1/heartbeat", token: capability });
@@ -122,31 +125,47 @@ async function throughRelay(context: AttackContext, tally: Tally): Promise<void>
   seen.length = 0;
   const random = context.random("relay");
   let passed = 0;
-  for (let left = context.cases(10_000, 150); left > 0 && !tally.isBroken; left -= AT_ONCE) {
-    const raw = await sayMany(here, () => rawRequest(random, { ...wanted, wrong: "line" }));
-    tally.expect(seen.length === 0, () => `the broker was asked by one of ${JSON.stringify(raw)}`);
-    tally.count(AT_ONCE - 1);
-  }
-  for (let left = context.cases(20_000, 350); left > 0 && !tally.isBroken; left -= AT_ONCE) {
-    const raw = await sayMany(here, () => rawRequest(random, wanted));
+  const makeWrong = () => rawRequest(random, { ...wanted, wrong: "line" });
+  await sayMany(here, tally, context.cases(30_000, 150), makeWrong, (said) => {
+    tally.expect(seen.length === 0, () => `the broker was asked by one of ${JSON.stringify(said())}`);
+  });
+  const make = () => rawRequest(random, wanted);
+  await sayMany(here, tally, context.cases(70_000, 350), make, (said) => {
+    tally.count(1);
     for (const request of seen.splice(0)) {
       const isOurs =
         request.startsWith(`["POST","/v1/responses",`) && request.includes(`"authorization":"Bearer ${key}"`);
       // Two headers are the caller's own words, which the broker does not pass on.
       const isClean = !request.replaceAll(/"(?:accept|content-type)":"[^"]*"/g, "").includes(MARK);
-      tally.expect(isOurs && isClean, () => `of ${JSON.stringify(raw)} the relay made ${request}`);
+      tally.expect(isOurs && isClean, () => `of ${JSON.stringify(said())} the relay made ${request}`);
       passed += 1;
     }
-    tally.count(AT_ONCE - 1);
-  }
+  });
   tally.control(passed > 3, "none of the proper calls passed the relay");
   await end();
 }
 
-async function sayMany(where: NetConnectOpts, make: () => string): Promise<string[]> {
-  const raw = Array.from({ length: AT_ONCE }, make);
-  await Promise.all(raw.map((bytes) => sayRaw(where, bytes)));
-  return raw;
+/** Many callers, none of which waits for another: one that gets no answer holds up nobody. Each is followed by a look. */
+async function sayMany(
+  where: NetConnectOpts,
+  tally: Tally,
+  count: number,
+  make: () => string,
+  look: (said: () => string[]) => void,
+): Promise<void> {
+  const said: string[] = [];
+  let left = count;
+  await Promise.all(
+    Array.from({ length: AT_ONCE }, async () => {
+      for (; left > 0 && !tally.isBroken; left--) {
+        const raw = make();
+        said.push(raw);
+        said.splice(0, said.length - 2 * AT_ONCE);
+        await sayRaw(where, raw);
+        look(() => said);
+      }
+    }),
+  );
 }
 
 /** Sends bytes and waits until the other side hangs up or has had its time. */

@@ -61,6 +61,7 @@ export const terminalCommands: Row = {
   attack:
     "Escape sequences, workflow commands and forged lines are put where a log, a terminal or a CI runner shows them.",
   needs: "nothing",
+  unit: "texts",
   control: "the same looking finds them in the text as it came",
   async run(context) {
     const tally = createTally();

@@ -20,6 +20,7 @@ export const liveMarkdown: Row = {
   attack:
     "The answer holds images, foreign links, raw HTML, mentions, references and commands that GitHub would act on.",
   needs: "nothing",
+  unit: "answers",
   control: "the other parser objects to each of these in the answer as it came",
   async run(context) {
     const tally = createTally();

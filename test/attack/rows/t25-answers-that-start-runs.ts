@@ -19,6 +19,7 @@ export const answersThatStartRuns: Row = {
   attack:
     "What a run publishes is read as a command by the App itself, by another bot, or by a workflow, round and round.",
   needs: "nothing",
+  unit: "answers",
   control: "a person's label in the same form does start a run, and the commands are seen in the answer as it came",
   async run(context) {
     const tally = createTally();

@@ -58,6 +58,7 @@ export const disguisedSecrets: Row = {
   attack:
     "A credential that leaked all the same stands in the answer: encoded, reversed, split, cut short, in other case.",
   needs: "nothing",
+  unit: "disguised secrets",
   control: "text without the secret is let through, so that a hit means something",
   async run(context) {
     const tally = createTally();

@@ -15,6 +15,7 @@ export const hostileFrames: Row = {
   attack:
     "Frames that no agent would send: huge, deep, cut, doubled, with wrong types, broken characters and stray fields.",
   needs: "redis",
+  unit: "frames",
   control: "sound frames among them are taken, and are taken still when all of this is over",
   async run(context) {
     const tally = createTally();

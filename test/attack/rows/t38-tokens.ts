@@ -25,6 +25,7 @@ export const tokens: Row = {
   attack:
     "Tokens are asked for with more rights, for more repositories or for other purposes, or are left alive by a crash.",
   needs: "nothing",
+  unit: "requests for tokens",
   control: "a token that was not given back is alive on GitHub's side, and the usual ones are minted",
   async run(context) {
     const tally = createTally();
@@ -84,7 +85,7 @@ async function outOfTable(tally: Tally, bench: Bench): Promise<void> {
   const signer = core.forSession("first");
   const random = bench.context.random("requests");
   const before = bench.github.tokens().length;
-  for (let left = bench.context.cases(20_000, 400); left > 0 && !tally.isBroken; left--) {
+  for (let left = bench.context.cases(100_000, 400); left > 0 && !tally.isBroken; left--) {
     const request = strangeRequest(random, bench);
     const refusal = await signer.mint(request as unknown as MintRequest).then(
       () => null,

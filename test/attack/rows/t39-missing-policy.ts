@@ -58,6 +58,7 @@ export const missingPolicy: Row = {
   id: "T39",
   attack: "The task file is missing, broken, a link, elsewhere, or GitHub does not give it out.",
   needs: "redis",
+  unit: "task files",
   control: "with a sound file on the default branch the same label starts a run",
   async run(context) {
     const tally = createTally();

@@ -6,6 +6,8 @@ import { createSignatureCheck } from "./signature.ts";
 
 /** GitHub gives up after 10 s; 25 MB over a slow line takes most of that. */
 const REQUEST_MS = 10_000;
+/** How often slow callers are looked for: what a second more or less is to them. */
+const LOOK_MS = 2_000;
 const EVENT = /^[a-z_]{1,64}$/;
 
 export interface WebhookServerDeps {
@@ -14,6 +16,8 @@ export interface WebhookServerDeps {
   /** Wakes whoever handles deliveries. */
   readonly wake: (id: DeliveryId) => Promise<void>;
   readonly log: Logger;
+  /** What a request may take from its first byte to its last. */
+  readonly requestMs?: number;
 }
 
 /**
@@ -22,9 +26,15 @@ export interface WebhookServerDeps {
  * fetches it once Redis is back.
  */
 export function buildWebhookServer(deps: WebhookServerDeps): FastifyInstance {
-  const { deliveries, log } = deps;
+  const { deliveries, log, requestMs = REQUEST_MS } = deps;
   const isSigned = createSignatureCheck(deps.secrets);
-  const app = fastify({ bodyLimit: limits.webhookBytesMax, requestTimeout: REQUEST_MS, forceCloseConnections: true });
+  const app = fastify({
+    bodyLimit: limits.webhookBytesMax,
+    requestTimeout: requestMs,
+    forceCloseConnections: true,
+    // Node takes the longer of the two for the whole request, and looks every half a minute, unless it is told.
+    http: { headersTimeout: requestMs, connectionsCheckingInterval: Math.min(LOOK_MS, requestMs) },
+  });
 
   app.removeAllContentTypeParsers();
   app.addContentTypeParser("application/json", { parseAs: "buffer" }, (_request, body, done) => done(null, body));

@@ -73,10 +73,12 @@ async function spool(
     pipeline(list.stdout, pack.stdin),
     // On disk before it is called whole: a record that outlives a crash must not point at half a file.
     pipeline(pack.stdout, measured, createWriteStream(file, { mode: 0o640, flush: true })),
-  ]).finally(() => {
+  ]);
+  // One that goes well ends by itself, a moment after its last byte.
+  if (listed.status === "rejected" || packed.status === "rejected") {
     list.kill();
     pack.kill();
-  });
+  }
   const [listEnd, packEnd] = await Promise.all([list.ended, pack.ended]);
   if (packed.status === "rejected" && packed.reason instanceof AppError) {
     throw packed.reason;

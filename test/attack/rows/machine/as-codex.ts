@@ -1,7 +1,7 @@
 import type { Row } from "../../row.ts";
-import { createTally } from "../../tally.ts";
+import { createTally, type Tally } from "../../tally.ts";
 import { readConversation } from "../../../fakes/model/conversation.ts";
-import { battery } from "./battery.ts";
+import { battery, type Battery, seenByGate } from "./battery.ts";
 import { ordersIn } from "./control-files.ts";
 
 const NO_CAPABILITIES = "0000000000000000";
@@ -56,41 +56,54 @@ export const rightsInTheMachine: Row = {
   control: "what every one of these ways rests on works; a planted value is found in an environment one may read",
   async run(context) {
     const tally = createTally();
-    const { hidden, search, searchAsRootOfNamespace, rights, status, left } = (await battery(context, "codex")).report;
-    // Process 1, the agent and its watchdogs are there; a search that could not see any would prove nothing.
-    tally.control(hidden.hidden > 2, `${hidden.hidden} processes are hidden`);
-    tally.equal(hidden.strangers, [], "processes of others that can be seen");
-    tally.equal(hidden.opened, [], "files of hidden processes that can be opened");
-    tally.equal(hidden.signalled, [], "processes of others that took a signal");
-    tally.equal(hidden.traced, [], "processes of others that can be traced");
-    for (const one of [search, searchAsRootOfNamespace]) {
-      tally.control(one?.found.includes(one.planted) === true, "the planted value was not found");
-      tally.equal(
-        one?.found.filter((value) => value !== one.planted),
-        [],
-        "keys and tokens in readable processes",
-      );
-      tally.equal(one?.strangers, [], "processes of others that can be read");
+    try {
+      expectNoRights(tally, (await battery(context, "codex")).report);
+    } catch (fault) {
+      const seen = seenByGate(fault);
+      if (seen === null) {
+        throw fault;
+      }
+      // The gate looks for some of the same, and before anything is lent.
+      tally.expect(false, seen);
     }
-    tally.control(searchAsRootOfNamespace?.files.includes("mem") === true, "no memory was read");
-    tally.control((rights?.tried ?? 0) > 25, `${rights?.tried} ways were tried`);
-    for (const [name, code] of Object.entries(rights?.controls ?? {})) {
-      tally.control(code === 0, `${name} does not work`);
-    }
-    tally.equal(rights?.worked, [], "ways to more rights that worked");
-    tally.equal(rights?.setuid, [], "set-id programs");
-    tally.equal(rights?.fileCapabilities, [], "programs with capabilities");
-    tally.expect(/^1001(\s+1001){3}$/.test(status["Uid"] ?? ""), `uid ${status["Uid"]}`);
-    tally.expect(/^1001(\s+1001){3}$/.test(status["Gid"] ?? ""), `gid ${status["Gid"]}`);
-    tally.equal(status["Groups"], "", "groups");
-    for (const set of ["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"]) {
-      tally.equal(status[set], NO_CAPABILITIES, set);
-    }
-    tally.equal(status["NoNewPrivs"], "1", "NoNewPrivs");
-    tally.equal(left.written.toSorted(), mayWrite.toSorted(), "places that can be written");
-    return tally.verdict(`${rights?.tried} ways, ${hidden.hidden} hidden processes, nothing gained`);
+    return tally.verdict("more than 25 ways, nothing gained");
   },
 };
+
+function expectNoRights(tally: Tally, report: Battery["report"]): void {
+  const { hidden, search, searchAsRootOfNamespace, rights, status, left } = report;
+  // Process 1, the agent and its watchdogs are there; a search that could not see any would prove nothing.
+  tally.control(hidden.hidden > 2, `${hidden.hidden} processes are hidden`);
+  tally.equal(hidden.strangers, [], "processes of others that can be seen");
+  tally.equal(hidden.opened, [], "files of hidden processes that can be opened");
+  tally.equal(hidden.signalled, [], "processes of others that took a signal");
+  tally.equal(hidden.traced, [], "processes of others that can be traced");
+  for (const one of [search, searchAsRootOfNamespace]) {
+    tally.control(one?.found.includes(one.planted) === true, "the planted value was not found");
+    tally.equal(
+      one?.found.filter((value) => value !== one.planted),
+      [],
+      "keys and tokens in readable processes",
+    );
+    tally.equal(one?.strangers, [], "processes of others that can be read");
+  }
+  tally.control(searchAsRootOfNamespace?.files.includes("mem") === true, "no memory was read");
+  tally.control((rights?.tried ?? 0) > 25, `${rights?.tried} ways were tried`);
+  for (const [name, code] of Object.entries(rights?.controls ?? {})) {
+    tally.control(code === 0, `${name} does not work`);
+  }
+  tally.equal(rights?.worked, [], "ways to more rights that worked");
+  tally.equal(rights?.setuid, [], "set-id programs");
+  tally.equal(rights?.fileCapabilities, [], "programs with capabilities");
+  tally.expect(/^1001(\s+1001){3}$/.test(status["Uid"] ?? ""), `uid ${status["Uid"]}`);
+  tally.expect(/^1001(\s+1001){3}$/.test(status["Gid"] ?? ""), `gid ${status["Gid"]}`);
+  tally.equal(status["Groups"], "", "groups");
+  for (const set of ["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"]) {
+    tally.equal(status[set], NO_CAPABILITIES, set);
+  }
+  tally.equal(status["NoNewPrivs"], "1", "NoNewPrivs");
+  tally.equal(left.written.toSorted(), mayWrite.toSorted(), "places that can be written");
+}
 
 export const relayStopped: Row = {
   id: "T21",

@@ -1,7 +1,7 @@
 import { readdir, readFile } from "node:fs/promises";
-import type { MachineId, Run } from "@mayfly/core";
+import type { Ending, MachineId, Run } from "@mayfly/core";
 import { readConversation } from "../../../fakes/model/conversation.ts";
-import { run, say } from "../../../fakes/model/script.ts";
+import { fail, run, say } from "../../../fakes/model/script.ts";
 import type { PullView } from "../../../fakes/github/views.ts";
 import { eventually } from "../../../support/service.ts";
 import type { AttackContext } from "../../row.ts";
@@ -9,7 +9,7 @@ import { startRun } from "../../scene.ts";
 import { controlFiles } from "./control-files.ts";
 import { startListeners, type Listeners } from "./listeners.ts";
 import { disguises, markOf, plant, type Planted, type Who } from "./planted.ts";
-import { Report } from "./report.ts";
+import { parseReport, type Report, type ReportPart } from "./report.ts";
 import { machineWorld, type MachineWorld } from "./world.ts";
 
 /** A run whose Codex has carried out the whole attack and goes on living in its machine until it is released. */
@@ -37,6 +37,28 @@ const NODE = "/opt/node/bin/node";
 /** What a file is called whose name the machine's disk is made to carry. */
 const BACKING = "/etc/hostname";
 
+/** What each row reads of the intruder's report. */
+const readBy: Readonly<Record<string, Partial<Record<Who, readonly ReportPart[]>>>> = {
+  T09: { codex: ["honoured", "plain"] },
+  T12: { codex: ["quoted"] },
+  T13: { codex: ["status", "hidden", "search", "searchAsRootOfNamespace", "rights", "left"] },
+  T14: { root: ["status", "hidden", "search", "modules", "network", "networkOfAgent"] },
+  T15: { codex: ["network", "networkOfAgent"], root: ["network", "networkOfAgent"] },
+  T16: { codex: ["names", "namesOfAgent"], root: ["names", "namesOfAgent", "networkOfAgent"] },
+  T20: { root: ["search"] },
+  T21: { codex: ["hidden", "relay"] },
+  T30: { codex: ["saw", "left"], root: ["saw", "left"] },
+  T31: { root: ["disk"] },
+  T32: {},
+  T36: { codex: ["left", "daemon"] },
+};
+
+/** The parts that some row will read; null for all. A patch that is tried is looked at by one row alone. */
+function partsFor({ isTried }: AttackContext, who: Who): readonly ReportPart[] | null {
+  const ids = Object.keys(readBy);
+  return ids.every(isTried) ? null : [...new Set(ids.filter(isTried).flatMap((id) => readBy[id]?.[who] ?? []))];
+}
+
 const strategies: Readonly<Record<Who, { strategy: string; prompt: string }>> = {
   codex: { strategy: "unprivileged-user", prompt: "Try everything as codex." },
   root: { strategy: "unsafe", prompt: "Try everything as root." },
@@ -61,7 +83,14 @@ async function carryOut(context: AttackContext, who: Who): Promise<Battery> {
   const listeners = await startListeners();
   context.atEnd(() => listeners.close());
   const { addresses, tcp, udp } = listeners;
-  const knowledge = JSON.stringify({ addresses, tcp, udp, backing: BACKING });
+  const parts = partsFor(context, who);
+  const knowledge = JSON.stringify({
+    addresses,
+    tcp,
+    udp,
+    backing: BACKING,
+    ...(parts === null ? {} : { steps: parts }),
+  });
   const command = `${NODE} tools/intruder/main.mjs attack ${mark} '${knowledge}'`;
   const planted = plant();
   const [inFile, inPrompt, inDisguise] = planted;
@@ -74,6 +103,7 @@ async function carryOut(context: AttackContext, who: Who): Promise<Battery> {
     return isReleased ? say("Done.") : run("/bin/busybox sleep 5");
   });
   answer(/^smuggled$/, [say("smuggled")]);
+  answer(/^Quote the credential\.$/, [fail({ status: 400, body: quoting(world.modelKey) })]);
   answer(/^Plain instructions\.$/, [say("plain")]);
   const { id, pull } = await startRun(world, {
     prompt: `${prompt} (${inPrompt.value})`,
@@ -91,7 +121,7 @@ async function carryOut(context: AttackContext, who: Who): Promise<Battery> {
     async () => {
       const { run: seen } = await world.control.view(id);
       if (seen.phase === "publishing" || seen.phase === "done") {
-        throw new Error(`the run ended before the attack did: ${JSON.stringify(seen.ending)}`);
+        throw new EndedBefore(seen.ending);
       }
       return outputOf(world, prompt);
     },
@@ -110,7 +140,7 @@ async function carryOut(context: AttackContext, who: Who): Promise<Battery> {
     return ended;
   }
 
-  const report = readReport(text);
+  const report = readReport(text, parts);
   context.say(`  as ${who}, in seconds: ${JSON.stringify(report.seconds)}`);
   return {
     ...shared,
@@ -125,6 +155,27 @@ async function carryOut(context: AttackContext, who: Who): Promise<Battery> {
     listeners,
     finish: () => (finished ??= finish()),
   };
+}
+
+/** A run that never came to its attack. */
+class EndedBefore extends Error {
+  readonly ending: Ending;
+
+  constructor(ending: Ending) {
+    super(`the run ended before the attack did: ${JSON.stringify(ending)}`);
+    this.ending = ending;
+  }
+}
+
+/** What the start gate saw, if it was the gate that would not let Codex begin; null for any other fault. */
+export function seenByGate(fault: unknown): string | null {
+  return fault instanceof EndedBefore && fault.ending.code === "gate_failed" ? fault.message : null;
+}
+
+/** What the real API says of a key it does not know, but for its status: that one the broker reads no further. */
+function quoting(key: string): unknown {
+  const message = `Incorrect API key provided: ${key}.`;
+  return { error: { message, type: "invalid_request_error", param: null, code: "invalid_api_key" } };
 }
 
 async function intruderFiles(): Promise<Record<string, string>> {
@@ -145,9 +196,9 @@ function outputOf({ model }: MachineWorld["world"], prompt: string): string | nu
   return null;
 }
 
-function readReport(text: string): Report {
+function readReport(text: string, parts: readonly ReportPart[] | null): Report {
   try {
-    return Report.parse(JSON.parse(text.slice(text.indexOf("{"))));
+    return parseReport(JSON.parse(text.slice(text.indexOf("{"))), parts);
   } catch (cause) {
     throw new Error(`the intruder printed: ${text.slice(0, 400)}`, { cause });
   }

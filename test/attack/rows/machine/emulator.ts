@@ -70,6 +70,8 @@ export const residue: Row = {
   attack: "One run leaves its marks wherever it can write; the next looks for them everywhere, as root.",
   needs: "machine",
   control: "the first did write its marks, and the scan finds what the second run's own machine holds",
+  undefended:
+    "stands on what is not there: no place that two machines can write. One is not to be had by leaving something out; the image alone would need the drive's flag, the folder's binding and the file's owner to be others, all at once.",
   async run(context) {
     const tally = createTally();
     const first = await battery(context, "codex");

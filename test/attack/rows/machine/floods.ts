@@ -75,6 +75,13 @@ async function outputsOf({ world }: MachineWorld, prompt: RegExp, count: number)
   );
 }
 
+/** More processes than Codex may have, if they can be had: counted, and then ended. */
+const PROCESSES_MAX = 512;
+const COUNT = `perl -e '
+  my @all;
+  while (@all < ${PROCESSES_MAX + 200}) { my $p = fork; last unless defined $p; if (!$p) { sleep 60; exit } push @all, $p }
+  print "processes: ", scalar @all, "\\n"; kill "KILL", @all'`;
+
 /** Memory, processes, processors, names on the disk, open files; each by itself until nothing is left. */
 const bombs = [
   "while :; do :; done & while :; do :; done &",
@@ -101,7 +108,14 @@ export const bombsInTheMachine: Row = {
 async function bomb(context: AttackContext, tally: Tally, strategy: string, script: string): Promise<void> {
   const { world, answer } = await machineWorld(context, "plain");
   const prompt = `Use everything up (${strategy}).`;
-  answer(new RegExp(strategy), () => run(script, { yieldTimeMs: YIELD_MS }));
+  let counted: number | null = null;
+  answer(new RegExp(strategy), ({ step, outputs }) => {
+    if (step === 0) {
+      return run(COUNT, { yieldTimeMs: YIELD_MS });
+    }
+    counted ??= Number(/processes: (\d+)/.exec(outputs[0] ?? "")?.[1] ?? -1);
+    return isTooMany(strategy, counted) ? say("Done.") : run(script, { yieldTimeMs: YIELD_MS });
+  });
   const { id } = await startRun(world, {
     prompt,
     sandbox: "danger-full-access",
@@ -122,9 +136,16 @@ async function bomb(context: AttackContext, tally: Tally, strategy: string, scri
     RUN_MS * 2,
     async () => `${id} has not ended: ${world.service().log().slice(-1_000)}`,
   );
+  tally.expect(!isTooMany(strategy, counted ?? 0), `${strategy}: Codex had ${counted} processes at once`);
+  tally.control((counted ?? 0) > 100, `${strategy}: only ${counted} processes were counted`);
   tally.control(ended.modelCalls > 0 && asked > 10, `${strategy}: Codex did not work`);
   expectInTime(tally, ended, strategy);
   tally.expect(slowest < ANSWER_MS_MAX, `${strategy}: the service took ${Math.round(slowest)} ms to answer`);
+}
+
+/** As root it has left its limits. */
+function isTooMany(strategy: string, processes: number): boolean {
+  return strategy !== "unsafe" && processes >= PROCESSES_MAX;
 }
 
 /** By the host's clock, whatever the machine did to its own. A second attempt has a deadline of its own. */

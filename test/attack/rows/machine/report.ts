@@ -18,9 +18,8 @@ const Network = z.object({
 });
 const Names = z.object({ answered: Texts, tried: z.number(), system: z.string(), resolvers: Texts });
 
-export const Report = z.object({
-  /** How long each part took. */
-  seconds: z.record(z.string(), z.number()),
+/** Without a part that nobody wanted it is no full report. */
+const Parts = z.object({
   saw: Texts,
   honoured: Texts,
   plain: z
@@ -45,6 +44,8 @@ export const Report = z.object({
       fileCapabilities: Texts,
     })
     .nullable(),
+  /** What the kernel says to whoever brings it a module. */
+  modules: z.string(),
   network: Network,
   /** As root, in the network in which the agent dials the broker. */
   networkOfAgent: Network.nullable(),
@@ -56,7 +57,27 @@ export const Report = z.object({
     crowded: z.number(),
     smuggled: z.string(),
   }),
+  /** The answer to a model call whose error, as the model put it, held the credential. */
+  quoted: z.string(),
   disk: z.record(z.string(), z.string()),
   left: z.object({ written: Texts }),
+  daemon: z.string().nullable(),
 });
-export type Report = z.infer<typeof Report>;
+/** How long each part took. */
+const Seconds = z.object({ seconds: z.record(z.string(), z.number()) });
+
+export type ReportPart = keyof z.infer<typeof Parts>;
+export type Report = z.infer<typeof Parts> & z.infer<typeof Seconds>;
+
+/**
+ * Reads what the intruder printed. With `wanted` it did these parts alone, and its reader looks at no others. Throws
+ * when a part that was wanted is not there.
+ */
+export function parseReport(printed: unknown, wanted: readonly ReportPart[] | null): Report {
+  const seconds = Seconds.parse(printed);
+  if (wanted === null) {
+    return { ...Parts.parse(printed), ...seconds };
+  }
+  const shape = Object.fromEntries(wanted.map((part) => [part, Parts.shape[part]]));
+  return { ...z.object(shape).parse(printed), ...seconds } as Report;
+}
