@@ -26,6 +26,12 @@ const debianPackages = {
   zstd: "/usr/bin/zstd",
 };
 
+/** Programs that only the tests need: others' readers of what we write. */
+const debianPackagesOfTests = {
+  awscli: "/usr/bin/aws",
+  systemd: "/usr/bin/systemd-analyze",
+};
+
 /** Node 24, as a package of the lock file brings it. */
 export function nodeBinary() {
   const arch = process.arch === "arm64" ? "arm64" : "x64";
@@ -54,9 +60,13 @@ export function ensureNodeModules() {
   writeFileSync(stamp, lock);
 }
 
-/** Installs missing Debian packages when root or passwordless sudo is there; otherwise throws the line to type. */
-export function ensureDebianPackages() {
-  const missing = Object.keys(debianPackages).filter((name) => !existsSync(debianPackages[name]));
+/**
+ * Installs missing Debian packages when root or passwordless sudo is there; otherwise throws the line to type. Those of
+ * the tests too if they are to run.
+ */
+export function ensureDebianPackages({ forTests }) {
+  const wanted = forTests ? { ...debianPackages, ...debianPackagesOfTests } : debianPackages;
+  const missing = Object.keys(wanted).filter((name) => !existsSync(wanted[name]));
   if (missing.length === 0) {
     return;
   }

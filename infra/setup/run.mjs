@@ -23,7 +23,7 @@ if (script === undefined) {
 try {
   ensureNodeModules();
   if (command !== "check") {
-    ensureDebianPackages();
+    ensureDebianPackages({ forTests: command === "test" });
     if (process.getuid() === 0) {
       const { ensureMayflyUser } = await import("./mayfly-user.mjs");
       ensureMayflyUser();

@@ -31,6 +31,8 @@ import { bootingMachine, queuedRun } from "./records.ts";
 export const PACK = "PACK of the pull request";
 /** Longer than any answer here takes, shorter than a test. */
 const ANSWER_MS = 30_000;
+/** How long a claim waits here, where nothing but a claim takes time: a few looks. */
+export const CLAIM_MS = 1_000;
 
 /** One call over a channel, as root in the machine could make it. */
 export interface Call {
@@ -71,11 +73,19 @@ export interface BrokerBench {
   pass(ms: number): void;
   /** Looks at the calls under way, as the broker does every few seconds. */
   look(): Promise<void>;
+  /** The next claim is held up just before its attempt is given out, until it is let go. */
+  holdClaim(): HeldClaim;
   addRun(): Promise<RunId>;
   addMachine(): Promise<Channel>;
   run(id: RunId): Promise<Run>;
   machine(id: MachineId): Promise<Machine>;
   close(): Promise<void>;
+}
+
+interface HeldClaim {
+  /** Resolves once a claim is there. */
+  readonly held: Promise<void>;
+  letGo(): void;
 }
 
 export async function startBroker(redis: TestRedis, script: Script, budgets = noBudgets): Promise<BrokerBench> {
@@ -88,10 +98,20 @@ export async function startBroker(redis: TestRedis, script: Script, budgets = no
   const parts = buildGateway({ redis, url: model.url, clock, log, budgets, issuer: fixedKeyIssuer(modelKey) });
   const { store, records, credentials, upstream, gateway, authorise } = parts;
   const results = createResultStore({ redis: redis.redis, prefix: parts.prefix, keepMs: limits.finishedRunMs });
-  const wakeups = { wakeRun: async () => undefined, wakeMachine: async () => undefined };
+  let recheck = async (): Promise<null> => null;
+  const none = async () => undefined;
+  const wakeups = { wakeRun: none, wakeMachine: none, wakeLaunch: none };
   const channels = createChannels({
     authorise,
-    dispatch: createDispatch({ store, records, wakeups, clock, ids: randomIds, recheck: async () => null }),
+    dispatch: createDispatch({
+      store,
+      records,
+      wakeups,
+      clock,
+      ids: randomIds,
+      recheck: () => recheck(),
+      perInstallationMax: null,
+    }),
     records,
     results,
     sources: { openPack: async () => onePiece(PACK) },
@@ -102,6 +122,7 @@ export async function startBroker(redis: TestRedis, script: Script, budgets = no
     ids: randomIds,
     log,
     folderOf: (machine) => join(folder, machine),
+    claimMs: CLAIM_MS,
   });
 
   return {
@@ -114,6 +135,17 @@ export async function startBroker(redis: TestRedis, script: Script, budgets = no
       now += ms;
     },
     look: () => cutUnentitled({ gateway, authorise }),
+    holdClaim() {
+      const held = Promise.withResolvers<void>();
+      const free = Promise.withResolvers<void>();
+      recheck = async () => {
+        recheck = async () => null;
+        held.resolve();
+        await free.promise;
+        return null;
+      };
+      return { held: held.promise, letGo: () => free.resolve() };
+    },
     async addRun() {
       const run = queuedRun(now);
       await store.commit([{ kind: "run", value: run, version: 0 }]);

@@ -182,9 +182,9 @@ const defencesWithoutMachine: readonly Defence[] = [
   {
     row: "T28",
     name: "the destruction of machines without a record",
-    file: `${SERVICE}/fleet/controller.ts`,
-    find: "if (machine === undefined) {",
-    replace: 'if (machine === undefined && id === ("" as string)) {',
+    file: `${CORE}/fleet-present.ts`,
+    find: "(one) => !recorded.has(one.id) && !isExpected(one)",
+    replace: '(one) => one.id === ("" as string) && !recorded.has(one.id) && !isExpected(one)',
   },
   {
     row: "T34",

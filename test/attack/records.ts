@@ -3,9 +3,12 @@ import {
   decideRun,
   defaultTask,
   type Digest,
-  intendMachine,
+  intendLaunch,
+  type Launch,
   limits,
   type Machine,
+  type MachineId,
+  recordMachine,
   requestRun,
   type Run,
 } from "@mayfly/core";
@@ -27,17 +30,16 @@ export function queuedRun(now: number): Run {
   return decideRun(requestRun({ id: randomIds.run(now), request, now }), { type: "source_prepared", layout }, now).run;
 }
 
+/** A launch of one machine that is only written down. */
+function openLaunch(now: number): Launch {
+  const provider = { name: "qemu", acceleration: "emulated", image: IMAGE, spec: IMAGE } as const;
+  return intendLaunch({ id: randomIds.launch(now), provider, count: 1, plan: {}, now, runMsMax: limits.runMsMax });
+}
+
 /** A machine whose launch was asked for and taken. */
 export function bootingMachine(now: number): Machine {
-  const machine = intendMachine({
-    id: randomIds.machine(now),
-    provider: "qemu",
-    acceleration: "emulated",
-    image: IMAGE,
-    now,
-    runMsMax: limits.runMsMax,
-  });
-  return decideMachine(machine, { type: "launched" }, now).machine;
+  const launch = openLaunch(now);
+  return recordMachine({ id: launch.id.replace("lch_", "mch_") as MachineId, launch, now });
 }
 
 /** A machine that has said its first words. */

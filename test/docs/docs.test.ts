@@ -165,7 +165,7 @@ describe("names from the code", () => {
     const isKey = new RegExp(`^(?:${[...new Set(sections)].join("|")})\\.[a-z_.]+$`);
     const isPart = (span: string) => [...keys].some((key) => key.startsWith(`${span}.`));
     const wrongKeys = codeSpansOf(text).filter((span) => isKey.test(span) && !keys.has(span) && !isPart(span));
-    const wrongNames = (text.match(/\bMAYFLY_[A-Z_]*[A-Z]\b/g) ?? []).filter((name) => !names.has(name));
+    const wrongNames = (text.match(/\bMAYFLY_[A-Z0-9_]*[A-Z]\b/g) ?? []).filter((name) => !names.has(name));
     expect([...wrongKeys.filter((span) => !/\.(?:ts|md)$/.test(span)), ...wrongNames]).toEqual([]);
   });
 

@@ -158,9 +158,15 @@ describe("an endpoint of its own with a key in a header of its own", () => {
     connection = connectForCommands(redis.address);
     ({ store } = createStores({ redis: connection, clock }));
     const records = createRecords({ store, clock });
-    const wakeups = { wakeRun: async () => undefined, wakeMachine: async () => undefined };
+    const wakeups = {
+      wakeRun: async () => undefined,
+      wakeMachine: async () => undefined,
+      wakeLaunch: async () => undefined,
+    };
     const recheck = async () => null;
-    dispatch = buildDispatchServer(createDispatch({ store, records, wakeups, clock, ids: randomIds, recheck }));
+    dispatch = buildDispatchServer(
+      createDispatch({ store, records, wakeups, clock, ids: randomIds, recheck, perInstallationMax: null }),
+    );
     await listenOnSocket(dispatch, join(folder, "dispatch.sock"), "own uid");
     broker = await buildBroker({
       stateDir: folder,

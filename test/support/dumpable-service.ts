@@ -37,11 +37,11 @@ const terminal: Terminal = {
   onOrphaned: () => undefined,
 };
 
-async function dump({ provider }: MachineHost, { machine, toFile }: DumpRequest): Promise<DumpAnswer> {
-  if (!isMachineId(machine)) {
+async function dump({ qemu }: MachineHost, { machine, toFile }: DumpRequest): Promise<DumpAnswer> {
+  if (qemu === null || !isMachineId(machine)) {
     return { fault: `${machine} is no machine` };
   }
-  return provider.dumpMemory(machine, toFile).then(
+  return qemu.dumpMemory(machine, toFile).then(
     () => ({ fault: null }),
     (error: unknown) => ({ fault: String(error) }),
   );

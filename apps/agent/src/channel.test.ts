@@ -3,7 +3,8 @@ import { createServer } from "node:http";
 import type { RequestListener } from "node:http";
 import type { AddressInfo } from "node:net";
 import { afterEach, describe, expect, it } from "vitest";
-import { ChannelError, createChannel } from "./channel.ts";
+import { ChannelError } from "./channel-error.ts";
+import { createChannel } from "./channel.ts";
 import type { Channel } from "./channel.ts";
 
 const cleanups: (() => void)[] = [];

@@ -1,8 +1,11 @@
-import { Agent, request as httpRequest } from "node:http";
+import { request as httpRequest } from "node:http";
 import type { IncomingMessage } from "node:http";
 import { setTimeout as sleep } from "node:timers/promises";
 import { BrokerRefusal } from "@mayfly/core/protocol";
+import { ChannelError, isUnreachable } from "./channel-error.ts";
 import type { Settings } from "./settings.ts";
+import { plainTransport } from "./transport.ts";
+import type { Transport } from "./transport.ts";
 
 /** One call to the broker. */
 export interface Call {
@@ -33,23 +36,6 @@ export interface Channel {
   download(call: Call, take: (chunk: Buffer) => void): Promise<void>;
 }
 
-/** `unreachable`: no proper answer came. `refused`: the broker said no, and why. */
-export class ChannelError extends Error {
-  readonly kind: "unreachable" | "refused";
-  readonly status: number | null;
-
-  constructor(kind: "unreachable" | "refused", message: string, options: { status?: number; cause?: unknown } = {}) {
-    super(message, { cause: options.cause });
-    this.name = "ChannelError";
-    this.kind = kind;
-    this.status = options.status ?? null;
-  }
-}
-
-export function isUnreachable(error: unknown): boolean {
-  return error instanceof ChannelError && error.kind === "unreachable";
-}
-
 // A restart of the service takes seconds, a bad upgrade minutes; after that the run is lost anyway.
 const PATIENCE_MS = 10 * 60_000;
 // No endpoint but the claim makes the agent wait.
@@ -61,9 +47,9 @@ const ANSWER_BYTES_MAX = 4 * 1024 * 1024;
 // From here on it is the service that has a problem, which a restart may cure, and not the call.
 const SERVER_ERROR = 500;
 
-export function createChannel(broker: Settings["broker"]): Channel {
+export function createChannel(broker: Settings["broker"], transport: Transport = plainTransport): Channel {
   // One connection for the short calls: opening one costs more than a call.
-  const agent = new Agent({ keepAlive: true, maxSockets: 8 });
+  const agent = transport({ keepAlive: true, maxSockets: 8 });
 
   async function call(wanted: Call): Promise<Answer> {
     const end = performance.now() + (wanted.patienceMs ?? PATIENCE_MS);
@@ -147,7 +133,7 @@ async function readAll(answer: IncomingMessage, take: (chunk: Buffer) => void): 
       take(chunk);
     }
   } catch (error) {
-    throw error instanceof ChannelError ? error : unreachable("the answer", error);
+    throw unreachable("the answer", error);
   }
 }
 
@@ -157,6 +143,10 @@ function wellFormed(_name: string, value: unknown): unknown {
 }
 
 function unreachable(what: string, cause: unknown): ChannelError {
+  // A connection that was refused says so itself.
+  if (cause instanceof ChannelError) {
+    return cause;
+  }
   const why = cause instanceof Error ? cause.message : String(cause);
   return new ChannelError("unreachable", `${what}: ${why}`, { cause });
 }

@@ -1,8 +1,9 @@
 import { readFileSync } from "node:fs";
+import { setTimeout as sleep } from "node:timers/promises";
 import { Assignment, PROTOCOL_VERSION } from "@mayfly/core/protocol";
 import type { ClaimRequest } from "@mayfly/core/protocol";
 import { z } from "zod";
-import { ChannelError } from "./channel.ts";
+import { ChannelError } from "./channel-error.ts";
 import type { Channel } from "./channel.ts";
 import { places } from "./places.ts";
 
@@ -11,6 +12,8 @@ const AGENT_VERSION = "0.1.0";
 
 // The broker holds the poll open while it has nothing; this is far more than it does.
 const POLL_MS = 120_000;
+// One that has nothing and does not hold it open is not to be asked without end.
+const PAUSE_MS = 250;
 // A waiting machine has nothing better to do; the idle limit ends it from outside.
 const PATIENCE_MS = 24 * 60 * 60_000;
 
@@ -33,6 +36,7 @@ export async function claimAttempt(channel: Channel, hello: ClaimRequest): Promi
     if (answer.status !== 204) {
       throw new ChannelError("refused", `the claim answered ${answer.status}`);
     }
+    await sleep(PAUSE_MS);
   }
 }
 

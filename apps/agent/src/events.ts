@@ -2,7 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { limits } from "@mayfly/core/limits";
 import { EventsTaken } from "@mayfly/core/protocol";
 import type { AgentEvent, EventBatch } from "@mayfly/core/protocol";
-import { ChannelError } from "./channel.ts";
+import { ChannelError } from "./channel-error.ts";
 import type { Channel } from "./channel.ts";
 
 /** Events that wait to be taken, numbered from 0 without gaps. */

@@ -1,6 +1,6 @@
 import { limits } from "@mayfly/core/limits";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { ChannelError } from "./channel.ts";
+import { ChannelError } from "./channel-error.ts";
 import type { Answer, Call, Channel } from "./channel.ts";
 import { startHeartbeat } from "./heartbeat.ts";
 import { startKeyRenewal } from "./key.ts";

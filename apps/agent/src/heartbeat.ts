@@ -1,6 +1,6 @@
 import { limits } from "@mayfly/core/limits";
 import { HeartbeatAnswer } from "@mayfly/core/protocol";
-import { ChannelError } from "./channel.ts";
+import { ChannelError } from "./channel-error.ts";
 import type { Channel } from "./channel.ts";
 import type { StopReason } from "./stop.ts";
 

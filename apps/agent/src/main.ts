@@ -11,7 +11,10 @@ import { RELAY_PORT, places } from "./places.ts";
 import { bundledPrograms } from "./programs.ts";
 import { createRelay } from "./relay.ts";
 import { parseSettings } from "./settings.ts";
+import type { Settings } from "./settings.ts";
 import { strategyFor } from "./strategies.ts";
+import { plainTransport } from "./transport.ts";
+import type { Transport } from "./transport.ts";
 import { createWatchdog } from "./watchdog.ts";
 
 // The machine's own last word until an attempt sets a nearer one: the longest that anyone may want of it.
@@ -19,10 +22,12 @@ const LIFETIME_S = (limits.idleMachineMs + 24 * 60 * 60_000) / 1_000;
 
 /** One machine's life: wait for an attempt, serve it, end. Process 1 powers the machine off as soon as this has ended. */
 async function main(): Promise<void> {
-  const { broker } = parseSettings(readFileSync("/proc/cmdline", "utf8"));
+  const settings = parseSettings(readFileSync("/proc/cmdline", "utf8"));
+  const { broker } = settings;
   const watchdog = createWatchdog();
   watchdog.arm(LIFETIME_S);
-  const channel = createChannel(broker);
+  const transport = await findTransport(settings);
+  const channel = createChannel(broker, transport);
   const hello = introduce();
   const programs = bundledPrograms();
   // Both at once: a machine that waits is ready when its attempt comes.
@@ -38,8 +43,17 @@ async function main(): Promise<void> {
     chmodSync(places.run, 0o711);
     await createNetwork(places.network);
     const listener = await listenInside({ network: places.network, port: RELAY_PORT, helper: programs.listen });
-    return createRelay({ listener, broker });
+    return createRelay({ listener, broker, transport });
   }
+}
+
+/** How the broker is spoken to. A machine on a link of its own need not load TLS, which takes time where it is emulated. */
+async function findTransport({ broker, pins }: Settings): Promise<Transport> {
+  if (pins === null) {
+    return plainTransport;
+  }
+  const { enrol } = await import("./enrol.ts");
+  return enrol({ broker, pins });
 }
 
 try {

@@ -5,6 +5,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { limits } from "@mayfly/core/limits";
 import { MODEL_SHAPE_HEADER } from "@mayfly/core/protocol";
 import type { Settings } from "./settings.ts";
+import { plainTransport } from "./transport.ts";
+import type { Transport } from "./transport.ts";
 
 /** Codex's only way out: model calls, and nothing else. */
 export interface Relay {
@@ -29,8 +31,14 @@ const CONNECTIONS_MAX = 32;
 const ANSWER_HEADERS = ["content-type", "retry-after"] as const;
 
 /** Serves on `listener`, which lies in Codex's network; calls go to the broker from ours. */
-export function createRelay(options: { listener: NetServer; broker: Settings["broker"] }): Relay {
-  const { listener, broker } = options;
+export function createRelay(options: {
+  listener: NetServer;
+  broker: Settings["broker"];
+  transport?: Transport;
+}): Relay {
+  const { listener, broker, transport = plainTransport } = options;
+  // A connection for each call: an answer takes long enough for opening one not to matter.
+  const agent = transport({});
   const { promise: broken, resolve: breakDown } = Promise.withResolvers<Error>();
   let key: string | null = null;
   let running = 0;
@@ -92,7 +100,7 @@ export function createRelay(options: { listener: NetServer; broker: Settings["br
       authorization: `Bearer ${token}`,
       "content-length": body.length,
     };
-    const options = { host: broker.host, port: broker.port, method: "POST", path: PATH, headers, agent: false, signal };
+    const options = { host: broker.host, port: broker.port, method: "POST", path: PATH, headers, agent, signal };
     const end = performance.now() + PATIENCE_MS;
     for (let pause = BACK_OFF_MS_MIN; ; pause = Math.min(pause * 2, BACK_OFF_MS_MAX)) {
       const answer = await send(options, body).catch(() => null);

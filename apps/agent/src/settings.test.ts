@@ -4,7 +4,7 @@ import { parseSettings } from "./settings.ts";
 describe("parseSettings", () => {
   it("finds the broker among the kernel's own parameters", () => {
     const line = "console=ttyS0 quiet mayfly.broker=10.0.2.2:8080 panic=-1 mayfly.lifetime_s=60\n";
-    expect(parseSettings(line)).toEqual({ broker: { host: "10.0.2.2", port: 8080 } });
+    expect(parseSettings(line)).toEqual({ broker: { host: "10.0.2.2", port: 8080 }, pins: null });
   });
 
   it.each([
@@ -17,5 +17,26 @@ describe("parseSettings", () => {
     ["something after the port", "mayfly.broker=10.0.2.2:8080/x"],
   ])("refuses %s", (_what, line) => {
     expect(() => parseSettings(line)).toThrow("mayfly.broker");
+  });
+
+  const pin = (digit: string) => digit.repeat(43);
+
+  it.each([
+    ["one pin", pin("a"), [pin("a")]],
+    ["this pin and the next", `${pin("a")},${pin("_")}`, [pin("a"), pin("_")]],
+  ])("finds %s", (_what, text, pins) => {
+    expect(parseSettings(`mayfly.broker=10.0.2.2:8443 mayfly.pins=${text}\n`).pins).toEqual(pins);
+  });
+
+  it.each([
+    ["no pin", "mayfly.pins="],
+    ["a short pin", `mayfly.pins=${"a".repeat(42)}`],
+    ["a pin with a character too many in it", `mayfly.pins=${"a".repeat(42)}=`],
+    ["three pins", `mayfly.pins=${[pin("a"), pin("b"), pin("c")].join(",")}`],
+    ["a comma at the end", `mayfly.pins=${pin("a")},`],
+    ["two lists", `mayfly.pins=${pin("a")} mayfly.pins=${pin("a")}`],
+    ["a slip in the name, which must not lead to a link without a check", `mayfly.pin=${pin("a")}`],
+  ])("refuses %s", (_what, text) => {
+    expect(() => parseSettings(`mayfly.broker=10.0.2.2:8443 ${text}`)).toThrow("mayfly.pins");
   });
 });

@@ -4,7 +4,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { limits } from "@mayfly/core/limits";
 import type { SourceLayout } from "@mayfly/core/protocol";
 import type { Cgroup } from "./cgroup.ts";
-import { isUnreachable } from "./channel.ts";
+import { isUnreachable } from "./channel-error.ts";
 import type { Channel } from "./channel.ts";
 import type { Confinement } from "./confinement.ts";
 import { StepFailure } from "./failure.ts";

@@ -4,6 +4,7 @@ import {
   type Ceiling,
   type Channels,
   type Clock,
+  type FleetSettings,
   type Ids,
   limits,
   type Prices,
@@ -18,9 +19,11 @@ import {
 } from "@mayfly/core";
 import type { FastifyInstance } from "fastify";
 import type { Logger } from "pino";
+import { registerMachineLookup } from "./broker/enrolment/lookup-server.ts";
 import type { Confine } from "./confine/confinement.ts";
 import { uidOffsets } from "./confine/uid-offsets.ts";
 import { createFleet } from "./fleet/controller.ts";
+import { createLaunchSteps } from "./fleet/launch-steps.ts";
 import { createMachineSteps } from "./fleet/machine-steps.ts";
 import type { GitHubApp } from "./github/app.ts";
 import { createPullRequestReader, placeOf } from "./github/pull-requests.ts";
@@ -74,8 +77,7 @@ export interface ServiceDeps {
   /** Null where nobody holds a key for it: receipts of local runs are not signed. */
   readonly signReceipt: SignReceipt | null;
   readonly policy: Ceiling;
-  readonly machinesMax: number;
-  readonly warm: number;
+  readonly fleet: FleetSettings;
   readonly launchFailuresMax: number | null;
 }
 
@@ -154,9 +156,7 @@ export async function buildService(deps: ServiceDeps): Promise<Service> {
     clock,
     ids,
     log,
-    machinesMax: deps.machinesMax,
-    warm: deps.warm,
-    runMsMax: deps.policy.runMsMax,
+    settings: deps.fleet,
     launchFailuresMax: deps.launchFailuresMax,
   });
   const machineSteps = createMachineSteps({
@@ -166,8 +166,8 @@ export async function buildService(deps: ServiceDeps): Promise<Service> {
     wakeups,
     clock,
     log,
-    onLaunchFailed: (fault) => fleet.noteFailedLaunch(fault),
   });
+  const launchSteps = createLaunchSteps({ store, records, provider, wakeups, clock, log });
 
   const handleDelivery = createHandleDelivery({
     deliveries,
@@ -199,7 +199,18 @@ export async function buildService(deps: ServiceDeps): Promise<Service> {
   }
 
   const webhook = buildWebhookServer({ secrets: deps.webhookSecrets, deliveries, wake: wakeups.wakeDelivery, log });
-  const dispatch = buildDispatchServer(createDispatch({ store, records, wakeups, clock, ids, recheck }));
+  const dispatch = buildDispatchServer(
+    createDispatch({
+      store,
+      records,
+      wakeups,
+      clock,
+      ids,
+      recheck,
+      perInstallationMax: deps.fleet.machinesPerInstallationMax,
+    }),
+  );
+  registerMachineLookup(dispatch, { list: () => provider.list(clock.now()) });
   const control = buildControlApi({ store, results, records, deliveries, wakeups, archive });
 
   return {
@@ -227,6 +238,7 @@ export async function buildService(deps: ServiceDeps): Promise<Service> {
       await wakeups.start({
         run: runSteps.stepRun,
         machine: machineSteps.stepMachine,
+        launch: launchSteps.stepLaunch,
         delivery: handleDelivery,
         reconcile,
         reconcileMs: RECONCILE_MS,

@@ -1,13 +1,12 @@
 import { z } from "zod";
 import { BudgetSettings, PriceSettings } from "./budget-settings.ts";
+import { FleetSection } from "./config-fleet.ts";
 import { limits } from "./limits.ts";
 import { SafetyStrategy } from "./protocol.ts";
 import { MODEL_SHAPE_HEADER } from "./protocol.ts";
-import { setting, settingRows } from "./setting.ts";
+import { setting, settingRows, wholeNumber } from "./setting.ts";
 import { publications } from "./task-options.ts";
 
-/** Beyond a thousand machines a fleet wants more than one service. */
-const MACHINES_MAX = 1_000;
 const RUN_MINUTES_MAX = 24 * 60;
 const LIST_MAX = 1_000;
 const TEXT_CHARS_MAX = 1_024;
@@ -23,11 +22,6 @@ const Url = Text.refine(isBaseUrl, "must be an http or https address without use
   (url) => url.replace(/\/+$/, ""),
 );
 const RedisUrl = Text.refine(isRedisUrl, "must be an address such as redis://127.0.0.1:6379");
-/** One message for every way to miss it. */
-const wholeNumber = (min: number, max: number): z.ZodInt => {
-  const range = max === Number.MAX_SAFE_INTEGER ? `, ${min} or more` : ` from ${min} to ${max}`;
-  return z.int(`must be a whole number${range}`).min(min).max(max);
-};
 const Port = wholeNumber(0, 65_535);
 const WebhookSecret = Text.min(WEBHOOK_SECRET_CHARS_MIN, `must have at least ${WEBHOOK_SECRET_CHARS_MIN} characters`);
 /** It stands in a header, where anything else would be refused by an error that quotes it. */
@@ -149,6 +143,22 @@ const Listen = z.strictObject({
       port: setting(
         { environment: "MAYFLY_LISTEN_INTERNAL_PORT", description: "Its port; 0 takes any free one." },
         Port.default(3001),
+      ),
+    })
+    .prefault({}),
+  machines: z
+    .strictObject({
+      host: setting(
+        {
+          environment: "MAYFLY_LISTEN_MACHINES_HOST",
+          description:
+            "`ec2`: the address at which machines come to the broker, by mutual TLS. Only their network should lead there.",
+        },
+        Text.default("0.0.0.0"),
+      ),
+      port: setting(
+        { environment: "MAYFLY_LISTEN_MACHINES_PORT", description: "Its port, which the machines' image names too." },
+        Port.default(8443),
       ),
     })
     .prefault({}),
@@ -301,36 +311,6 @@ const Policy = z.strictObject({
   ),
 });
 
-const Fleet = z.strictObject({
-  provider: setting(
-    { environment: "MAYFLY_PROVIDER", description: "What makes the machines: `qemu`, on this host." },
-    z.enum(["qemu"]).default("qemu"),
-  ),
-  machines_max: setting(
-    { environment: "MAYFLY_MACHINES_MAX", description: "Machines at once, at most." },
-    wholeNumber(1, MACHINES_MAX).default(limits.machinesMaxDefault),
-  ),
-  memory_mib: setting(
-    { environment: "MAYFLY_MACHINE_MEMORY_MIB", description: "A machine's memory, in MiB. Its disk is in there too." },
-    wholeNumber(512, 1_048_576).default(2048),
-  ),
-  cpus: setting(
-    { environment: "MAYFLY_MACHINE_CPUS", description: "A machine's processors." },
-    wholeNumber(1, 256).default(2),
-  ),
-  allow_emulation: setting(
-    {
-      environment: "MAYFLY_ALLOW_EMULATION",
-      description: "Run machines without KVM too: slow, and only for code you trust. Receipts say `emulated`.",
-    },
-    z.boolean("must be true or false").default(false),
-  ),
-  warm: setting(
-    { environment: "MAYFLY_WARM", description: "Machines that are kept booted and waiting." },
-    wholeNumber(0, MACHINES_MAX).default(0),
-  ),
-});
-
 /** The file, and the environment over it, as an operator writes them. */
 export const ConfigSchema = z.strictObject({
   state_dir: setting(
@@ -366,7 +346,7 @@ export const ConfigSchema = z.strictObject({
   model: Model.prefault({}),
   budgets: BudgetSettings.prefault({}),
   policy: Policy.prefault({}),
-  fleet: Fleet.prefault({}),
+  fleet: FleetSection.prefault({}),
 });
 export type ConfigSchema = z.infer<typeof ConfigSchema>;
 

@@ -41,7 +41,11 @@ describe("parseConfig", () => {
       redisUrl: null,
       logLevel: "info",
       github: { url: "https://api.github.com", webUrl: "https://github.com", gitUrl: "https://github.com", app: null },
-      listen: { webhook: { host: "127.0.0.1", port: 3000 }, internal: { host: "127.0.0.1", port: 3001 } },
+      listen: {
+        webhook: { host: "127.0.0.1", port: 3000 },
+        internal: { host: "127.0.0.1", port: 3001 },
+        machines: { host: "0.0.0.0", port: 8443 },
+      },
       model: {
         url: "https://api.openai.com/v1",
         issuer: null,
@@ -63,7 +67,21 @@ describe("parseConfig", () => {
         publications: ["comment", "check"],
         runMsMax: 3_600_000,
       },
-      fleet: { provider: "qemu", machinesMax: 4, memoryMib: 2048, cpus: 2, allowEmulation: false, warm: 0 },
+      fleet: {
+        provider: "qemu",
+        machinesMax: 4,
+        machinesPerInstallationMax: null,
+        launchesPerHourMax: 600,
+        money: null,
+        memoryMib: 2048,
+        cpus: 2,
+        allowEmulation: false,
+        warm: 0,
+        warmMax: 0,
+        warmSchedule: [],
+        runMsMax: 3_600_000,
+        ec2: null,
+      },
     });
   });
 
@@ -167,7 +185,7 @@ describe("parseConfig", () => {
       "another provider",
       { MAYFLY_PROVIDER: "qemo" },
       undefined,
-      { place: "MAYFLY_PROVIDER", message: 'must be qemu, not "qemo"', suggestion: "qemu" },
+      { place: "MAYFLY_PROVIDER", message: 'must be qemu or ec2, not "qemo"', suggestion: "qemu" },
     ],
     [
       "another strategy",
@@ -247,7 +265,7 @@ describe("configTable", () => {
   it("names every setting once in the file and once in the environment", () => {
     expect(new Set(configTable.map((row) => row.key)).size).toBe(configTable.length);
     expect(new Set(configTable.map((row) => row.environment)).size).toBe(configTable.length);
-    expect(configTable.every((row) => /^(MAYFLY|OPENAI)_[A-Z_]+$/.test(row.environment))).toBe(true);
+    expect(configTable.every((row) => /^(MAYFLY|OPENAI)_[A-Z0-9_]+$/.test(row.environment))).toBe(true);
   });
 
   it.each(configTable)("can set $key from the environment", (row) => {

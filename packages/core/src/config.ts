@@ -9,6 +9,7 @@ import {
   problemsOf,
 } from "./config-draft.ts";
 import { ConfigSchema, configTable } from "./config-schema.ts";
+import { checkFleet, type FleetConfig, fleetOf } from "./config-fleet.ts";
 import { checkIssuer, type IssuerConfig, issuerOf } from "./config-issuer.ts";
 import { matchesGlob } from "./glob.ts";
 import type { Ceiling } from "./policy.ts";
@@ -29,7 +30,7 @@ export interface Config {
     /** Null when there is no App: then only local runs are possible. */
     readonly app: GitHubAppConfig | null;
   };
-  readonly listen: { readonly webhook: Address; readonly internal: Address };
+  readonly listen: { readonly webhook: Address; readonly internal: Address; readonly machines: Address };
   readonly model: {
     readonly url: string;
     /** Null when nothing says whose credential to show: then no run is possible. */
@@ -41,14 +42,7 @@ export interface Config {
   };
   readonly budgets: Budgets;
   readonly policy: Ceiling;
-  readonly fleet: {
-    readonly provider: "qemu";
-    readonly machinesMax: number;
-    readonly memoryMib: number;
-    readonly cpus: number;
-    readonly allowEmulation: boolean;
-    readonly warm: number;
-  };
+  readonly fleet: FleetConfig;
 }
 
 export interface GitHubAppConfig {
@@ -116,9 +110,7 @@ function checkTogether(draft: ConfigDraft, data: ConfigSchema): void {
   if (!policy.models.some((pattern) => matchesGlob(pattern, model.default))) {
     report("policy.models", `the default model ${model.default} is not among policy.models`);
   }
-  if (fleet.warm > fleet.machines_max) {
-    report("fleet.warm", `fleet.warm is ${fleet.warm}, more than fleet.machines_max allows (${fleet.machines_max})`);
-  }
+  checkFleet(fleet, environmentOf, report);
 }
 
 function shape(data: ConfigSchema, sources: ConfigSources): Config {
@@ -147,14 +139,7 @@ function shape(data: ConfigSchema, sources: ConfigSources): Config {
       publications: policy.publications,
       runMsMax: policy.run_minutes_max * 60_000,
     },
-    fleet: {
-      provider: fleet.provider,
-      machinesMax: fleet.machines_max,
-      memoryMib: fleet.memory_mib,
-      cpus: fleet.cpus,
-      allowEmulation: fleet.allow_emulation,
-      warm: fleet.warm,
-    },
+    fleet: fleetOf(fleet, policy.run_minutes_max * 60_000),
   };
 }
 

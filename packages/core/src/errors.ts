@@ -30,6 +30,12 @@ export const faults = {
     fix: "Read the message above; a second build starts clean.",
   },
   MACHINE_LAUNCH_FAILED: { status: 503, retryable: true, exit: 1, fix: "Read the machine's log named in the message." },
+  PROVIDER_UNAVAILABLE: {
+    status: 503,
+    retryable: true,
+    exit: 1,
+    fix: "Wait, or look at the status page of whoever runs the machines: the same request is made again.",
+  },
   MACHINE_NOT_GONE: {
     status: 503,
     retryable: true,

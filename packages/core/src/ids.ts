@@ -9,6 +9,8 @@ type Branded<Name extends string> = string & { readonly [brand]: Name };
 export type RunId = Branded<"RunId">;
 /** A virtual machine as we know it. */
 export type MachineId = Branded<"MachineId">;
+/** So many machines asked of a provider in one call. */
+export type LaunchId = Branded<"LaunchId">;
 /** One webhook POST from GitHub: the value of X-GitHub-Delivery. */
 export type DeliveryId = Branded<"DeliveryId">;
 /** `sha256:` and 64 hex digits. */
@@ -16,6 +18,7 @@ export type Digest = Branded<"Digest">;
 
 const RUN_ID = /^run_[0-9a-hjkmnp-tv-z]{20}$/;
 const MACHINE_ID = /^mch_[0-9a-hjkmnp-tv-z]{20}$/;
+const LAUNCH_ID = /^lch_[0-9a-hjkmnp-tv-z]{20}$/;
 const DELIVERY_ID = /^[0-9A-Za-z-]{1,64}$/;
 const DIGEST = /^sha256:[0-9a-f]{64}$/;
 
@@ -28,6 +31,10 @@ export function isRunId(value: string): value is RunId {
 
 export function isMachineId(value: string): value is MachineId {
   return MACHINE_ID.test(value);
+}
+
+export function isLaunchId(value: string): value is LaunchId {
+  return LAUNCH_ID.test(value);
 }
 
 export function isDeliveryId(value: string): value is DeliveryId {
@@ -46,11 +53,11 @@ const RANDOM_DIGITS = 10;
 /**
  * The text of an id: time first, so that ids sort by age, then randomness.
  *
- * @param prefix `run` or `mch`.
+ * @param prefix `run`, `mch` or `lch`.
  * @param now When it is minted.
  * @param random At least 10 random bytes; 5 bits of each are used.
  */
-export function formatId(prefix: "run" | "mch", now: Instant, random: Uint8Array): string {
+export function formatId(prefix: "run" | "mch" | "lch", now: Instant, random: Uint8Array): string {
   let time = "";
   for (let rest = Math.floor(now), i = 0; i < TIME_DIGITS; i++, rest = Math.floor(rest / 32)) {
     time = ALPHABET.charAt(rest % 32) + time;

@@ -3,13 +3,21 @@ export * from "./budget.ts";
 export * from "./config.ts";
 export * from "./config-docs.ts";
 export type { ConfigProblem } from "./config-draft.ts";
+export type { Ec2Config } from "./config-ec2.ts";
 export type { IssuerConfig } from "./config-issuer.ts";
 export * from "./decide-run.ts";
 export * from "./ending.ts";
+export * from "./enrolment.ts";
 export * from "./errors.ts";
+export * from "./fleet-history.ts";
+export * from "./fleet-line.ts";
+export * from "./fleet-plan.ts";
+export * from "./fleet-present.ts";
 export * from "./ids.ts";
+export * from "./launch.ts";
 export * from "./limits.ts";
 export * from "./machine.ts";
+export { upgradeMachine } from "./machine-upgrade.ts";
 export {
   type ModelRequestPolicy,
   type ModelRequestResult,
@@ -43,4 +51,5 @@ export * from "./task-file.ts";
 export { readTaskOption, type TaskOptions } from "./task-options.ts";
 export * from "./task-spec.ts";
 export * from "./trigger.ts";
+export * from "./warm-schedule.ts";
 export * from "./webhook.ts";

@@ -17,6 +17,8 @@ export const limits = {
   attemptsMax: 2,
   /** From launch to the agent's first words: 5 s under KVM, 15 s emulated; the rest is for a busy host. */
   bootMs: 120 * SECOND,
+  /** A launch plan as JSON: what a provider asks for in one call. */
+  launchPlanCharsMax: 16 * KIB,
   /** The agent calls home at least this often. */
   heartbeatMs: 5 * SECOND,
   /** A machine silent for this long is lost: a restart of the service takes less. */

@@ -1,14 +1,15 @@
 import { describe, expect, it } from "vitest";
-import type { Digest, MachineId, RunId } from "./ids.ts";
+import type { Digest, LaunchId, MachineId, RunId } from "./ids.ts";
+import { intendLaunch, machineLifeMs } from "./launch.ts";
 import { limits } from "./limits.ts";
 import {
   decideMachine,
   type Evidence,
-  intendMachine,
   isClaimedBy,
   isLeased,
   type Machine,
   type MachineEvent,
+  recordMachine,
 } from "./machine.ts";
 
 const T0 = 1_700_000_000_000;
@@ -21,47 +22,66 @@ const hello: MachineEvent = { type: "hello" };
 const destroy: MachineEvent = { type: "destroy", why: "attempt_ended" };
 const absent: MachineEvent = { type: "absent", evidence };
 
-function intended(): Machine {
-  const id = "mch_00000000000000000001" as MachineId;
-  const image = `sha256:${"a".repeat(64)}` as Digest;
-  return intendMachine({ id, provider: "qemu", acceleration: "kvm", image, now: T0, runMsMax: RUN_MS });
+const digest = (digit: string) => `sha256:${digit.repeat(64)}` as Digest;
+const launch = intendLaunch({
+  id: "lch_00000000000000000001" as LaunchId,
+  provider: { name: "qemu", acceleration: "kvm", image: digest("a"), spec: digest("b") },
+  count: 1,
+  plan: {},
+  now: T0 - 10_000,
+  runMsMax: RUN_MS,
+});
+
+function booting(): Machine {
+  return recordMachine({ id: "mch_00000000000000000001" as MachineId, launch, now: T0 });
 }
 
 /** The machine after these events, one a second. */
-function after(events: readonly MachineEvent[], from: Machine = intended()): Machine {
+function after(events: readonly MachineEvent[], from: Machine = booting()): Machine {
   return events.reduce(
     (machine, event, index) => decideMachine(machine, event, T0 + (index + 1) * 1_000).machine,
     from,
   );
 }
 
-const ready = () => after([{ type: "launched" }, hello]);
-const claimed = () => after([{ type: "launched" }, hello, { type: "claim", claim }]);
+const ready = () => after([tick, hello]);
+const claimed = () => after([tick, hello, { type: "claim", claim }]);
 
 describe("a machine before its attempt", () => {
-  it("has a deadline from the first, long enough for booting, waiting, the longest run and its result", () => {
-    const { deadline } = intended();
-    const latestClaim = T0 + limits.bootMs + limits.idleMachineMs;
-    expect(deadline).toBe(latestClaim + RUN_MS + limits.resultMs + limits.machineGraceMs);
+  it("is recorded with what its launch says of it", () => {
+    expect(booting()).toEqual({
+      schema: 1,
+      id: "mch_00000000000000000001",
+      provider: "qemu",
+      acceleration: "kvm",
+      image: digest("a"),
+      spec: digest("b"),
+      launch: launch.id,
+      createdAt: T0 - 10_000,
+      launchedAt: T0,
+      enrolled: null,
+      deadline: T0 - 10_000 + machineLifeMs(RUN_MS),
+      phase: "booting",
+    });
   });
 
-  it("is listened to before it is launched", () => {
-    expect(decideMachine(intended(), tick, T0).effects).toEqual([{ type: "listen" }, { type: "launch" }]);
+  it("is listened to from its first record on", () => {
+    expect(decideMachine(booting(), tick, T0).effects).toEqual([{ type: "listen" }]);
   });
 
-  it("is ready at its agent's first word, even if the launch was never written down", () => {
+  it("is ready at its agent's first word", () => {
     expect(after([hello])).toMatchObject({ phase: "ready", readyAt: T0 + 1_000 });
-    expect(after([hello, { type: "launched" }])).toMatchObject({ phase: "ready" });
-    expect(after([hello, { type: "launch_failed" }])).toMatchObject({ phase: "ready" });
+    expect(after([hello, tick])).toMatchObject({ phase: "ready", readyAt: T0 + 1_000 });
   });
 
-  it.each<[string, MachineEvent[]]>([
-    ["intended", []],
-    ["booting", [{ type: "launched" }]],
-  ])("is destroyed when it does not boot in time (%s)", (phase, events) => {
-    const machine = after(events);
+  it("has failed to launch when it ends while it boots, and not when it ends later", () => {
+    expect(after([{ type: "vanished" }])).toMatchObject({ phase: "destroying", why: "launch_failed", claim: null });
+    expect(after([hello, { type: "vanished" }])).toMatchObject({ phase: "destroying", why: "vanished" });
+  });
+
+  it("is destroyed when it does not boot in time, counted from when the provider named it", () => {
+    const machine = booting();
     expect(decideMachine(machine, tick, T0 + limits.bootMs - 1).machine).toBe(machine);
-    expect(machine.phase).toBe(phase);
     expect(decideMachine(machine, hello, T0 + limits.bootMs).machine).toMatchObject({
       phase: "destroying",
       why: "boot_deadline",
@@ -92,8 +112,7 @@ describe("a machine before its attempt", () => {
 
 describe("a machine and its one attempt", () => {
   it.each<[string, MachineEvent[]]>([
-    ["intended", []],
-    ["booting", [{ type: "launched" }]],
+    ["booting", []],
     ["destroying", [hello, destroy]],
     ["gone", [hello, destroy, absent]],
   ])("is not claimed while it is %s", (_phase, events) => {
@@ -151,7 +170,7 @@ describe("a machine and its one attempt", () => {
   });
 
   it("ends at its deadline however much it talks", () => {
-    const machine = { ...claimed(), heardAt: intended().deadline } as Machine;
+    const machine = { ...claimed(), heardAt: booting().deadline } as Machine;
     expect(decideMachine(machine, { type: "heard" }, machine.deadline).machine).toMatchObject({ why: "deadline" });
   });
 });
@@ -175,8 +194,7 @@ describe("a machine's end", () => {
     const events: MachineEvent[] = [
       tick,
       hello,
-      { type: "launched" },
-      { type: "launch_failed" },
+      { type: "enrol", key: digest("c"), address: "192.0.2.1" },
       { type: "claim", claim },
       { type: "heard" },
       { type: "vanished" },
@@ -188,10 +206,36 @@ describe("a machine's end", () => {
     }
   });
 
-  it("comes after a failed launch too, since half a machine may be there", () => {
-    expect(decideMachine(intended(), { type: "launch_failed" }, T0)).toMatchObject({
-      machine: { phase: "destroying", why: "launch_failed" },
-      effects: [{ type: "destroy" }],
+  it.each(["unwanted", "outdated"] as const)("does not come from being %s once it is claimed", (why) => {
+    expect(after([{ type: "destroy", why }], ready())).toMatchObject({ phase: "destroying", why });
+    expect(after([{ type: "destroy", why }], claimed())).toEqual(claimed());
+  });
+});
+
+describe("a machine's one key", () => {
+  const enrol: MachineEvent = { type: "enrol", key: digest("c"), address: "192.0.2.1" };
+
+  it.each<[string, () => Machine]>([
+    ["booting", booting],
+    ["ready", ready],
+    ["claimed", claimed],
+  ])("is taken once while it is %s, and the same again changes nothing", (phase, from) => {
+    const machine = after([enrol], from());
+    expect(machine).toMatchObject({ phase, enrolled: { key: digest("c"), address: "192.0.2.1" } });
+    expect(after([enrol], machine)).toBe(machine);
+    expect(after([hello, { type: "claim", claim }], machine)).toMatchObject({ enrolled: { key: digest("c") } });
+  });
+
+  it.each<[string, MachineEvent]>([
+    ["another key", { ...enrol, key: digest("d") }],
+    ["another address", { ...enrol, address: "192.0.2.2" }],
+  ])("followed by %s ends it", (_what, second) => {
+    expect(after([enrol, second])).toMatchObject({
+      phase: "destroying",
+      why: "enrolled_twice",
+      enrolled: { key: digest("c"), address: "192.0.2.1" },
     });
+    const { effects } = decideMachine(after([enrol], claimed()), second, T0 + 5_000);
+    expect(effects).toEqual([{ type: "tell_run_lost", claim, why: "enrolled_twice" }, { type: "destroy" }]);
   });
 });

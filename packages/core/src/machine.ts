@@ -1,10 +1,12 @@
 import { assertNever } from "./assert.ts";
-import type { Digest, Instant, MachineId, RunId } from "./ids.ts";
+import type { Digest, Instant, LaunchId, MachineId, RunId } from "./ids.ts";
+import type { Launch } from "./launch.ts";
 import { limits } from "./limits.ts";
 
 /** Why a machine is ended. */
 export type DestroyReason =
   | "attempt_ended"
+  /** It ended while it booted. */
   | "launch_failed"
   | "boot_deadline"
   | "silent"
@@ -13,7 +15,11 @@ export type DestroyReason =
   | "deadline"
   /** Nobody waits for it any more; it is spared if somebody has claimed it meanwhile. */
   | "unwanted"
-  | "claimed_twice";
+  /** It is made of what is no longer launched; spared likewise. */
+  | "outdated"
+  | "claimed_twice"
+  /** A second key, or another address, spoke for it. */
+  | "enrolled_twice";
 
 /** One thing looked for after destruction, and what was seen. */
 export interface AbsenceCheck {
@@ -33,13 +39,28 @@ export interface MachineClaim {
   readonly epoch: number;
 }
 
+/** The one key that may speak for a machine, and where it speaks from. */
+export interface Enrolment {
+  /** SHA-256 of the machine's public key. */
+  readonly key: Digest;
+  readonly address: string;
+}
+
 interface MachineBase {
   readonly schema: 1;
   readonly id: MachineId;
   readonly provider: string;
   readonly acceleration: Acceleration;
   readonly image: Digest;
+  /** What it is made of. */
+  readonly spec: Digest;
+  readonly launch: LaunchId;
+  /** When its launch was intended. */
   readonly createdAt: Instant;
+  /** When the provider named it. */
+  readonly launchedAt: Instant;
+  /** Null until its agent has shown a key; for ever where the channel itself is the identity. */
+  readonly enrolled: Enrolment | null;
   /** It is destroyed then whatever it does: no intent without a deadline (I2). */
   readonly deadline: Instant;
 }
@@ -49,10 +70,14 @@ export type Acceleration = "kvm" | "emulated" | "cloud";
 
 export type Machine = MachineBase &
   (
-    | { readonly phase: "intended" }
-    | { readonly phase: "booting"; readonly launchedAt: Instant }
+    | { readonly phase: "booting" }
     | { readonly phase: "ready"; readonly readyAt: Instant; readonly heardAt: Instant }
-    | { readonly phase: "claimed"; readonly claim: MachineClaim; readonly heardAt: Instant }
+    | {
+        readonly phase: "claimed";
+        readonly readyAt: Instant;
+        readonly claim: MachineClaim;
+        readonly heardAt: Instant;
+      }
     | {
         readonly phase: "destroying";
         readonly why: DestroyReason;
@@ -70,8 +95,8 @@ export type Machine = MachineBase &
 export type MachineEvent =
   /** Time has passed, or a step was interrupted: look again. */
   | { readonly type: "tick" }
-  | { readonly type: "launched" }
-  | { readonly type: "launch_failed" }
+  /** Its agent shows its key, and where it speaks from. */
+  | ({ readonly type: "enrol" } & Enrolment)
   /** The agent said its first words. */
   | { readonly type: "hello" }
   | { readonly type: "claim"; readonly claim: MachineClaim }
@@ -87,7 +112,6 @@ export type MachineEvent =
 export type MachineEffect =
   /** Its channel is served; after a restart of the service, again. */
   | { readonly type: "listen" }
-  | { readonly type: "launch" }
   | { readonly type: "destroy" }
   /** The machine failed its attempt: the run must know at once. */
   | { readonly type: "tell_run_lost"; readonly claim: MachineClaim; readonly why: DestroyReason }
@@ -98,23 +122,28 @@ export interface MachineDecision {
   readonly effects: readonly MachineEffect[];
 }
 
-/** A machine that is only written down yet: the intent comes before the launch (I2). */
-export function intendMachine(options: {
-  id: MachineId;
-  provider: string;
-  acceleration: Acceleration;
-  image: Digest;
-  now: Instant;
-  /** Longest run the operator allows, ms: the machine's hard deadline follows from it. */
-  runMsMax: number;
-}): Machine {
-  const { id, provider, acceleration, image, now, runMsMax } = options;
-  const deadline = now + limits.bootMs + limits.idleMachineMs + runMsMax + limits.resultMs + limits.machineGraceMs;
-  return { schema: 1, id, provider, acceleration, image, createdAt: now, deadline, phase: "intended" };
+/** The record of a machine that its provider has named: it is booting. The launch was written down before (I2). */
+export function recordMachine(options: { id: MachineId; launch: Launch; now: Instant }): Machine {
+  const { id, launch, now } = options;
+  const { provider, acceleration, image, spec, createdAt, deadline } = launch;
+  return {
+    schema: 1,
+    id,
+    provider,
+    acceleration,
+    image,
+    spec,
+    launch: launch.id,
+    createdAt,
+    launchedAt: now,
+    enrolled: null,
+    deadline,
+    phase: "booting",
+  };
 }
 
 /**
- * The machine's life: intended → booting → ready → claimed → destroying → gone, and from anywhere to destroying.
+ * The machine's life: booting → ready → claimed → destroying → gone, and from anywhere to destroying.
  * Pure; an event that does not fit the phase changes nothing. Effects follow from the phase alone, so a `tick` after a
  * crash asks again for whatever was interrupted.
  */
@@ -142,27 +171,24 @@ function step(machine: Machine, event: MachineEvent, now: Instant): Machine {
     case "tick":
     case "adopt":
       return machine;
-    case "launched":
-      return machine.phase === "intended" ? { ...base(machine), phase: "booting", launchedAt: now } : machine;
-    case "launch_failed":
-      return machine.phase === "intended" || machine.phase === "booting"
-        ? destroying(machine, "launch_failed", now)
-        : machine;
+    case "enrol":
+      return enrolled(machine, event, now);
     case "hello":
-      // A crash can fall between the launch and its record, so the agent's word counts from "intended" too.
-      return machine.phase === "intended" || machine.phase === "booting"
+      return machine.phase === "booting"
         ? { ...base(machine), phase: "ready", readyAt: now, heardAt: now }
         : heard(machine, now);
     case "claim":
       return machine.phase === "ready"
-        ? { ...base(machine), phase: "claimed", claim: event.claim, heardAt: now }
+        ? { ...base(machine), phase: "claimed", readyAt: machine.readyAt, claim: event.claim, heardAt: now }
         : machine;
     case "heard":
       return heard(machine, now);
     case "vanished":
-      return destroying(machine, "vanished", now);
-    case "destroy":
-      return event.why === "unwanted" && machine.phase === "claimed" ? machine : destroying(machine, event.why, now);
+      return destroying(machine, machine.phase === "booting" ? "launch_failed" : "vanished", now);
+    case "destroy": {
+      const isSpared = (event.why === "unwanted" || event.why === "outdated") && machine.phase === "claimed";
+      return isSpared ? machine : destroying(machine, event.why, now);
+    }
     case "absent":
       return machine.phase === "destroying" && isProof(event.evidence)
         ? { ...base(machine), phase: "gone", why: machine.why, evidence: event.evidence, claim: machine.claim }
@@ -175,9 +201,8 @@ function step(machine: Machine, event: MachineEvent, now: Instant): Machine {
 /** Deadlines hold whatever event arrives, so that a late event cannot revive a machine. */
 function overdue(machine: Machine, now: Instant): Machine {
   switch (machine.phase) {
-    case "intended":
     case "booting":
-      return now >= machine.createdAt + limits.bootMs ? destroying(machine, "boot_deadline", now) : machine;
+      return now >= machine.launchedAt + limits.bootMs ? destroying(machine, "boot_deadline", now) : machine;
     case "ready":
       if (now >= machine.heardAt + limits.heartbeatLossMs) {
         return destroying(machine, "silent", now);
@@ -198,8 +223,6 @@ function overdue(machine: Machine, now: Instant): Machine {
 
 function effectsOf(machine: Machine): MachineEffect[] {
   switch (machine.phase) {
-    case "intended":
-      return [{ type: "listen" }, { type: "launch" }];
     case "booting":
     case "ready":
     case "claimed":
@@ -224,6 +247,18 @@ function isProof({ checks }: Evidence): boolean {
   return checks.length > 0 && checks.every(({ absent }) => absent);
 }
 
+/** One key from one address, once. Whoever shows another proves that the machine is not, or not alone, what we made. */
+function enrolled(machine: Machine, { key, address }: Enrolment, now: Instant): Machine {
+  if (machine.phase === "destroying" || machine.phase === "gone") {
+    return machine;
+  }
+  if (machine.enrolled === null) {
+    return { ...machine, enrolled: { key, address } };
+  }
+  const isSame = machine.enrolled.key === key && machine.enrolled.address === address;
+  return isSame ? machine : destroying(machine, "enrolled_twice", now);
+}
+
 function heard(machine: Machine, now: Instant): Machine {
   return machine.phase === "ready" || machine.phase === "claimed" ? { ...machine, heardAt: now } : machine;
 }
@@ -237,6 +272,19 @@ function destroying(machine: Machine, why: DestroyReason, now: Instant): Machine
 }
 
 function base(machine: Machine): MachineBase {
-  const { schema, id, provider, acceleration, image, createdAt, deadline } = machine;
-  return { schema, id, provider, acceleration, image, createdAt, deadline };
+  const { schema, id, provider, acceleration, image, spec, launch } = machine;
+  const { createdAt, launchedAt, enrolled: enrolment, deadline } = machine;
+  return {
+    schema,
+    id,
+    provider,
+    acceleration,
+    image,
+    spec,
+    launch,
+    createdAt,
+    launchedAt,
+    enrolled: enrolment,
+    deadline,
+  };
 }

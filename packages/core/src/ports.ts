@@ -1,5 +1,7 @@
-import type { Digest, Instant, MachineId, RunId } from "./ids.ts";
+import type { Digest, Instant, LaunchId, MachineId, RunId } from "./ids.ts";
+import type { Launch, LaunchPlan, Shortfall } from "./launch.ts";
 import type { Acceleration, Evidence, Machine } from "./machine.ts";
+import type { FleetRecord } from "./fleet-present.ts";
 import type { AgentEvent, ResultFrame, SourceLayout } from "./protocol.ts";
 import type { Run } from "./run.ts";
 import type { PullRequestOrigin } from "./run-request.ts";
@@ -12,7 +14,7 @@ export interface Clock {
 /** Randomness, in the only two shapes needed. */
 export interface Ids {
   run(now: Instant): RunId;
-  machine(now: Instant): MachineId;
+  launch(now: Instant): LaunchId;
   /** 256 random bits as 43 URL-safe characters behind `prefix_`. */
   secret(prefix: string): string;
 }
@@ -26,12 +28,16 @@ export interface Versioned<T> {
 /** One write of a commit. `version` is the one read, 0 for a record that must not exist yet. */
 export type Write =
   | { readonly kind: "run"; readonly value: Run; readonly version: number }
-  | { readonly kind: "machine"; readonly value: Machine; readonly version: number };
+  | { readonly kind: "machine"; readonly value: Machine; readonly version: number }
+  | { readonly kind: "launch"; readonly value: Launch; readonly version: number }
+  | { readonly kind: "fleet"; readonly value: FleetRecord; readonly version: number };
 
-/** The truth about runs and machines. All methods throw STORE_UNAVAILABLE when the store does not answer. */
+/** The truth about runs, machines and launches. All methods throw STORE_UNAVAILABLE when the store does not answer. */
 export interface Store {
   loadRun(id: RunId): Promise<Versioned<Run> | null>;
   loadMachine(id: MachineId): Promise<Versioned<Machine> | null>;
+  loadLaunch(id: LaunchId): Promise<Versioned<Launch> | null>;
+  loadFleet(): Promise<Versioned<FleetRecord> | null>;
   /** All writes or none (compare-and-set on every version). At most 4 writes. Keeps the indexes below in step. */
   commit(writes: readonly Write[]): Promise<"committed" | "conflict">;
   /** Runs that are not done and archived, oldest first. */
@@ -40,6 +46,14 @@ export interface Store {
   listRecentRuns(count: number): Promise<Run[]>;
   /** Machines that are not gone. */
   listLiveMachines(): Promise<Machine[]>;
+  /** Launches that are not settled. */
+  listLiveLaunches(): Promise<Launch[]>;
+  /** Launches intended since then. Throws STORE_UNAVAILABLE too when not all of them are listed any more. */
+  listLaunchesSince(since: Instant): Promise<LaunchId[]>;
+  /** Machines, live or gone, whose launch was intended since then. Throws likewise. */
+  listMachinesSince(since: Instant): Promise<MachineId[]>;
+  /** Runs made since then, at most some thousands. */
+  countRunsSince(since: Instant): Promise<number>;
 }
 
 /** What attempts return: inert bytes, kept beside the records. */
@@ -56,13 +70,31 @@ export interface ResultStore {
 export interface Wakeups {
   wakeRun(id: RunId, delayMs?: number): Promise<void>;
   wakeMachine(id: MachineId, delayMs?: number): Promise<void>;
+  wakeLaunch(id: LaunchId, delayMs?: number): Promise<void>;
 }
 
 /** A machine as the provider's own listing shows it. */
 export interface PresentMachine {
   readonly id: MachineId;
+  /** The launch it came from, as its own traces say; null when they do not. */
+  readonly launch: LaunchId | null;
   /** False once its processor has stopped though something of it is still there. */
   readonly running: boolean;
+  /** Where its packets come from; null where a machine has no address of its own. */
+  readonly address: string | null;
+  /** What it is made of, as its own traces say; null when they do not. */
+  readonly spec: Digest | null;
+}
+
+/** What a launch would ask for now, or what it must wait for ("capacity in zone a"), and until when. */
+export type PlannedLaunch =
+  | { readonly plan: LaunchPlan; readonly count: number }
+  | { readonly wait: string; readonly until: Instant };
+
+/** What came of a launch: the machines it made, and what was not given. Together they are the launch's count. */
+export interface Launched {
+  readonly machines: readonly MachineId[];
+  readonly missing: readonly Shortfall[];
 }
 
 /** Makes, lists and destroys machines. A third provider is one folder and passes test/contract/provider. */
@@ -70,10 +102,26 @@ export interface Provider {
   readonly name: string;
   readonly acceleration: Acceleration;
   readonly image: Digest;
-  /** Idempotent by id. Throws MACHINE_LAUNCH_FAILED. The machine ends by itself at `deadline` even if nobody asks. */
-  ensureLaunched(machine: { id: MachineId; deadline: Instant }): Promise<void>;
-  /** Everything of this fleet, from the provider's own traces alone: works without the store. */
-  list(): Promise<PresentMachine[]>;
+  /** What machines launched now are made of: image, agent, size. */
+  readonly spec: Digest;
+  /** Machines of one launch at most. */
+  readonly launchCountMax: number;
+  /** How long the listing may not yet show what was made, ms. */
+  readonly listingLagMs: number;
+  /** What a launch of at most `count` machines would ask for now, or what it must wait for. Changes nothing outside. */
+  planLaunch(count: number): PlannedLaunch;
+  /**
+   * Idempotent by the launch: repeated, it answers the same machines. Throws MACHINE_LAUNCH_FAILED when it came to
+   * nothing; PROVIDER_UNAVAILABLE when nobody knows: the same launch is asked again. The machines end by themselves at
+   * its deadline even if nobody asks.
+   */
+  ensureLaunched(launch: Launch): Promise<Launched>;
+  /**
+   * Everything of this fleet, from the provider's own traces alone: works without the store. With `after`, from a reading
+   * that began after that moment, which may have to wait its turn; without, from one that may be a few seconds old, as
+   * often as anybody likes. Throws when it cannot be read whole.
+   */
+  list(after?: Instant): Promise<PresentMachine[]>;
   /** The end of what the machine wrote on its console, at most 4 KiB, hostile; empty if there is nothing to read. */
   readConsole(id: MachineId): Promise<string>;
   /** Succeeds if it is already gone. The evidence names each thing looked for. Throws MACHINE_NOT_GONE. */

@@ -16,6 +16,7 @@ import { Result } from "./result.ts";
  *   POST /v1/freeze         Codex is gone; capability and key die capability
  *   POST /v1/result         the result of that epoch, once        frozen attempt of this channel
  *
+ * A machine whose channel is not a socket of its own enrols first (enrolment.ts) and shows its certificate ever after.
  * The agent dials out and trusts the broker; the broker trusts nothing it hears.
  */
 export const PROTOCOL_VERSION = 1;

@@ -25,6 +25,12 @@ export function setting<T extends z.ZodType>(meta: SettingMeta, schema: T): T {
   return schema.describe(meta.description).meta({ ...meta });
 }
 
+/** A setting in whole numbers. One message for every way to miss it. */
+export function wholeNumber(min: number, max: number): z.ZodInt {
+  const range = max === Number.MAX_SAFE_INTEGER ? `, ${min} or more` : ` from ${min} to ${max}`;
+  return z.int(`must be a whole number${range}`).min(min).max(max);
+}
+
 /** The settings of a nest of objects, in its order. */
 export function settingRows(schema: z.ZodType, secretKeys: readonly string[], prefix = ""): SettingRow[] {
   const inner = innermost(schema);

@@ -1,13 +1,15 @@
 import { assertNever } from "./assert.ts";
 import type { Ending } from "./ending.ts";
 import type { Digest, MachineId } from "./ids.ts";
+import { intendLaunch, type Launch } from "./launch.ts";
 import { limits } from "./limits.ts";
-import { type Evidence, intendMachine, type Machine, type MachineEvent } from "./machine.ts";
+import { type Evidence, type Machine, type MachineEvent } from "./machine.ts";
 import type { RunEvent } from "./run.ts";
+import { launchIdOf, presence, replace, tellMachine, tellRun } from "./state-changes.fixture.ts";
+import { launchMoves } from "./state-launch-moves.fixture.ts";
 import {
   claimOf,
   identityOf,
-  isAllGone,
   LONG_AGO,
   NOW,
   type Rules,
@@ -28,7 +30,6 @@ const layout = { head: SHA, base: SHA, merge_base: SHA, shallow: [SHA], pack_byt
 const proof: Evidence = { at: NOW, checks: [{ what: "process", absent: true }] };
 const cancelled: Ending = { outcome: "cancelled", code: "label_removed", detail: "" };
 const superseded: Ending = { outcome: "superseded", code: "pushed", detail: "" };
-const phases = ["intended", "booting", "ready", "claimed", "destroying", "gone"];
 const machineIds = ["mch_1", "mch_2", "mch_3"] as MachineId[];
 
 /** Every move of everybody from here. Moves that change nothing are left out; `onTry` counts them all. */
@@ -89,14 +90,17 @@ export function movesFrom(world: World, rules: Rules, onTry: () => void): Move[]
   }
 
   for (const slot of world.slots) {
-    machineMoves(world, slot, rules, go);
+    launchMoves(world, slot, rules, go);
+    if (slot.record !== null) {
+      machineMoves(world, { ...slot, record: slot.record }, rules, go);
+    }
   }
   if (world.slots.length < rules.machinesMax && run.phase !== "done") {
     const id = machineIds[world.slots.length] as MachineId;
-    go(`fleet: intends ${id}`, false, {
-      ...world,
-      slots: [...world.slots, { record: intend(id), present: "not yet" }],
-    });
+    const slot: Slot = rules.intendsFirst
+      ? { id, launch: intend(id), record: null, present: "not yet" }
+      : { id, launch: null, record: null, present: "there" };
+    go(`fleet: intends ${id}`, false, { ...world, slots: [...world.slots, slot] });
   }
   return moves;
 }
@@ -104,11 +108,10 @@ export function movesFrom(world: World, rules: Rules, onTry: () => void): Move[]
 /** What the machine's step, its agent and the fleet do, as fleet/machine-steps.ts and broker/attempt-routes.ts have it. */
 function machineMoves(
   world: World,
-  { record, present }: Slot,
+  { id, record, present }: Slot & { record: Machine },
   rules: Rules,
   go: (name: string, fair: boolean, to: World) => void,
 ): void {
-  const { id } = record;
   const say = (event: MachineEvent, from = world) => tellMachine(from, id, event, rules);
   const ticked = say({ type: "tick" });
   const decided = rules.decideMachine(record, { type: "tick" }, NOW);
@@ -117,10 +120,6 @@ function machineMoves(
   for (const effect of decided.effects) {
     switch (effect.type) {
       case "listen":
-        break;
-      case "launch":
-        go(`${id}: launched, answer lost`, false, presence(there, id, "there"));
-        go(`${id}: launched`, true, say({ type: "launched" }, presence(there, id, "there")));
         break;
       case "tell_run_lost":
         there = tellRun(there, { type: "machine_lost", machine: id, why: effect.why }, rules);
@@ -144,12 +143,10 @@ function machineMoves(
         break;
     }
   }
-  go(`${id}: launch failed`, false, say({ type: "launch_failed" }));
   go(`fleet: does not list ${id}`, false, say({ type: "vanished" }));
   go(`fleet: does not want ${id}`, false, say({ type: "destroy", why: "unwanted" }));
   go(`fleet: has ${id} to spare`, false, say({ type: "destroy", why: "idle" }));
   if (present !== "not yet") {
-    go(`late: ${id} launched`, false, say({ type: "launched" }));
     go(`${id}: hello`, false, say({ type: "hello" }));
     go(`${id}: asks for an attempt`, false, claim(world, id, rules));
     go(`${id}: heartbeat`, false, say({ type: "heard" }));
@@ -210,15 +207,17 @@ function published(kind: "comment" | "none"): RunEvent {
   return { type: "published", publication: { kind, url: null, commentId: null, checkRunId: null } };
 }
 
-function intend(id: MachineId): Machine {
+function intend(id: MachineId): Launch {
   const image = "sha256:i" as Digest;
-  return intendMachine({ id, provider: "fake", acceleration: "kvm", image, now: NOW, runMsMax: limits.runMsMax });
+  const provider = { name: "fake", acceleration: "kvm", image, spec: image } as const;
+  const wanted = { id: launchIdOf(id), provider, count: 1, plan: {}, now: NOW, runMsMax: limits.runMsMax };
+  return intendLaunch(wanted);
 }
 
 /** Run and machine are written together or not at all, as runs/dispatch.ts does it. */
 function claim(world: World, id: MachineId, rules: Rules): World {
-  const slot = world.slots.find(({ record }) => record.id === id);
-  if (slot === undefined || world.run.phase !== "queued" || world.run.source === null) {
+  const slot = world.slots.find((one) => one.id === id);
+  if (slot === undefined || slot.record === null || world.run.phase !== "queued" || world.run.source === null) {
     return world;
   }
   const wanted = { run: world.run.id, epoch: world.run.epoch + 1 };
@@ -232,65 +231,6 @@ function claim(world: World, id: MachineId, rules: Rules): World {
   const late = world.shown ? "an attempt began after the result was shown" : null;
   const to = replace(world, id, { ...slot, record: machine });
   return { ...to, run, broken: reused ?? late ?? to.broken ?? wrongChange(world.run, run) };
-}
-
-/** Applies an event to the run, and looks at what came of it. */
-function tellRun(world: World, event: RunEvent, rules: Rules): World {
-  const { run, effects } = rules.decideRun(world.run, event, NOW);
-  const early =
-    effects.some(({ type }) => type === "publish") && !isAllGone(run, world)
-      ? "a result was to be published early"
-      : null;
-  const broken = early ?? wrongChange(world.run, run);
-  if (run === world.run && broken === null) {
-    return world;
-  }
-  const hasEnded = world.run.phase === "running" && run.phase !== "running";
-  const dead = hasEnded && !world.dead.includes(world.run.epoch) ? [...world.dead, world.run.epoch] : world.dead;
-  return { ...world, run, dead, broken: world.broken ?? broken };
-}
-
-function tellMachine(world: World, id: MachineId, event: MachineEvent, rules: Rules): World {
-  const slot = world.slots.find(({ record }) => record.id === id);
-  if (slot === undefined) {
-    return world;
-  }
-  const { machine } = rules.decideMachine(slot.record, event, NOW);
-  return machine === slot.record ? world : replace(world, id, { ...slot, record: machine });
-}
-
-function presence(world: World, id: MachineId, present: Slot["present"]): World {
-  const slot = world.slots.find(({ record }) => record.id === id);
-  if (slot === undefined || slot.present === present) {
-    return world;
-  }
-  const risen = slot.present === "gone" ? "a machine rose again" : null;
-  const to = replace(world, id, { ...slot, present });
-  return { ...to, broken: to.broken ?? risen };
-}
-
-/** Puts a changed machine in its place; a lease that ended on the way is remembered. */
-function replace(world: World, id: MachineId, slot: Slot): World {
-  const before = world.slots.find(({ record }) => record.id === id);
-  const was = before === undefined ? null : claimOf(before.record);
-  const is = claimOf(slot.record);
-  const moved =
-    was !== null && (is === null || is.epoch !== was.epoch || is.run !== was.run)
-      ? "a machine forgot or changed its attempt"
-      : null;
-  const revived =
-    before !== undefined && phases.indexOf(slot.record.phase) < phases.indexOf(before.record.phase)
-      ? "a machine went back in its life"
-      : null;
-  const ended = was !== null && slot.record.phase !== "claimed" && !world.dead.includes(was.epoch);
-  const early =
-    slot.record.phase === "gone" && slot.present === "there" ? "a machine was called gone that is there" : null;
-  return {
-    ...world,
-    slots: world.slots.map((one) => (one.record.id === id ? slot : one)),
-    dead: ended ? [...world.dead, was.epoch] : world.dead,
-    broken: world.broken ?? moved ?? early ?? revived,
-  };
 }
 
 /** The run once each of its deadlines has passed. What is overdue already ages no further: it ends whatever comes. */
@@ -314,16 +254,19 @@ function agedRuns(world: World, rules: Rules): [string, World][] {
 }
 
 function agedMachines(world: World, id: MachineId, rules: Rules): [string, World][] {
-  const slot = world.slots.find(({ record }) => record.id === id);
-  if (slot === undefined || rules.decideMachine(slot.record, { type: "tick" }, NOW).machine !== slot.record) {
+  const slot = world.slots.find((one) => one.id === id);
+  if (
+    slot === undefined ||
+    slot.record === null ||
+    rules.decideMachine(slot.record, { type: "tick" }, NOW).machine !== slot.record
+  ) {
     return [];
   }
   const { record } = slot;
   const as = (aged: Machine): World => replace(world, id, { ...slot, record: aged });
   switch (record.phase) {
-    case "intended":
     case "booting":
-      return [["time to boot is over", as({ ...record, createdAt: LONG_AGO })]];
+      return [["time to boot is over", as({ ...record, launchedAt: LONG_AGO })]];
     case "ready":
       return [
         ["silence is too long", as({ ...record, heardAt: LONG_AGO })],

@@ -107,10 +107,18 @@ describe("the run and its machines, in every order of events", () => {
     expect({ fault, trace }).toEqual({ fault: null, trace: [] });
     expect(states).toBeGreaterThan(10_000);
   });
+
+  it("does so too when launches are cut short, come late, and grow old", { timeout: 120_000 }, () => {
+    const { states, transitions, fault, trace } = search({ ...realRules, launchesFail: true, machinesMax: 2 });
+    console.info(`with launches that fail: ${states} states, ${transitions} transitions`);
+    expect({ fault, trace }).toEqual({ fault: null, trace: [] });
+    expect(states).toBeGreaterThan(10_000);
+  });
 });
 
 describe("the search itself, on rules that are bent", () => {
-  const { decideRun, decideMachine } = realRules;
+  const { decideRun, decideMachine, decideLaunch, comparePresent } = realRules;
+  const failing: Rules = { ...realRules, launchesFail: true, machinesMax: 1 };
   /** What the run decides, but with another run in its place where `bend` says so. */
   const bendRun = (bend: (before: Run, event: RunEvent, after: Run) => Run): Rules => ({
     ...realRules,
@@ -160,7 +168,7 @@ describe("the search itself, on rules that are bent", () => {
       bent: "a machine is given a second attempt",
       rules: bendMachine((before, event, after) =>
         before.phase === "gone" && before.claim !== null && event.type === "claim"
-          ? { ...before, phase: "claimed", claim: event.claim, heardAt: NOW }
+          ? { ...before, phase: "claimed", readyAt: NOW, claim: event.claim, heardAt: NOW }
           : after,
       ),
       fault: "a machine was claimed twice",
@@ -169,7 +177,7 @@ describe("the search itself, on rules that are bent", () => {
       bent: "a machine that is being destroyed is claimed",
       rules: bendMachine((before, event, after) =>
         before.phase === "destroying" && before.claim === null && event.type === "claim"
-          ? { ...before, phase: "claimed", claim: event.claim, heardAt: NOW }
+          ? { ...before, phase: "claimed", readyAt: NOW, claim: event.claim, heardAt: NOW }
           : after,
       ),
       fault: "a machine went back in its life",
@@ -275,6 +283,46 @@ describe("the search itself, on rules that are bent", () => {
         },
       },
       fault: "no fair schedule ends this run",
+    },
+    {
+      bent: "a machine is asked for before anybody has written it down",
+      rules: { ...failing, intendsFirst: false },
+      fault: "a machine is there that nobody has written down",
+    },
+    {
+      bent: "what an open launch has made is destroyed because it has no record yet",
+      rules: {
+        ...failing,
+        comparePresent: (found, now, lag) => comparePresent({ ...found, launches: [] }, now, lag),
+      },
+      fault: "what an open launch made was destroyed",
+    },
+    {
+      bent: "a machine with a record is taken for a stranger",
+      rules: {
+        ...failing,
+        comparePresent: (found, now, lag) => comparePresent({ ...found, machines: [] }, now, lag),
+      },
+      fault: "a recorded machine was destroyed as a stranger",
+    },
+    {
+      bent: "a machine without a record is left alone for ever",
+      rules: {
+        ...failing,
+        comparePresent: (found, now, lag) => ({ ...comparePresent(found, now, lag), strangers: [] }),
+      },
+      fault: "no fair schedule ends this run",
+    },
+    {
+      bent: "an answer that comes late changes a settled launch",
+      rules: {
+        ...failing,
+        decideLaunch: (launch, event, now) =>
+          event.type === "failed"
+            ? decideLaunch({ ...launch, phase: "intended", machines: [], missing: [] }, event, now)
+            : decideLaunch(launch, event, now),
+      },
+      fault: "a settled launch changed",
     },
     {
       bent: "a run does not hear that its machine is gone",

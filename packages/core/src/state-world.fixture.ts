@@ -1,4 +1,6 @@
-import type { RunId } from "./ids.ts";
+import { comparePresent } from "./fleet-present.ts";
+import type { MachineId, RunId } from "./ids.ts";
+import { decideLaunch, type Launch } from "./launch.ts";
 import { limits } from "./limits.ts";
 import { decideMachine, isLeased, type Machine } from "./machine.ts";
 import { decideRun, isAlive } from "./decide-run.ts";
@@ -11,10 +13,26 @@ export interface Rules {
   readonly decideMachine: typeof decideMachine;
   readonly isAlive: typeof isAlive;
   readonly isLeased: typeof isLeased;
+  readonly decideLaunch: typeof decideLaunch;
+  readonly comparePresent: typeof comparePresent;
+  /** Whether a launch is written down before the provider is asked. */
+  readonly intendsFirst: boolean;
+  /** Whether launches are cut short, come late and grow old, or all go well: what they add is many times as many worlds. */
+  readonly launchesFail: boolean;
   readonly machinesMax: number;
 }
 
-export const realRules: Rules = { decideRun, decideMachine, isAlive, isLeased, machinesMax: 3 };
+export const realRules: Rules = {
+  decideRun,
+  decideMachine,
+  isAlive,
+  isLeased,
+  decideLaunch,
+  comparePresent,
+  intendsFirst: true,
+  launchesFail: false,
+  machinesMax: 3,
+};
 
 /**
  * Time stands still at one instant; a deadline passes by moving what it counts from into the distant past. So every
@@ -23,9 +41,12 @@ export const realRules: Rules = { decideRun, decideMachine, isAlive, isLeased, m
 export const NOW = 1_700_000_000_000;
 export const LONG_AGO = NOW - 10 * 24 * 60 * 60 * 1000;
 
-/** A machine as it is recorded, and as it is. */
+/** A launch of one machine, the machine as it is recorded, and as it is. */
 export interface Slot {
-  readonly record: Machine;
+  readonly id: MachineId;
+  /** Null for one that was asked for without being written down. */
+  readonly launch: Launch | null;
+  readonly record: Machine | null;
   readonly present: "not yet" | "there" | "gone";
 }
 
@@ -53,8 +74,8 @@ export function startOfWorld(): World {
   return { run, slots: [], dead: [], shown: false, broken: null };
 }
 
-export function claimOf(machine: Machine): { run: RunId; epoch: number } | null {
-  return "claim" in machine ? machine.claim : null;
+export function claimOf(machine: Machine | null): { run: RunId; epoch: number } | null {
+  return machine !== null && "claim" in machine ? machine.claim : null;
 }
 
 export function wrongChange(before: Run, after: Run): string | null {
@@ -79,10 +100,10 @@ export function wrongChange(before: Run, after: Run): string | null {
 
 /** Every machine that ever served the run is gone in fact, on record, and with evidence in the run (I5). */
 export function isAllGone(run: Run, world: World): boolean {
-  return world.slots.every(({ record, present }) => {
+  return world.slots.every(({ id, record, present }) => {
     const served = claimOf(record);
-    const proved = run.gone.some((one) => one.machine === record.id && one.epoch === served?.epoch);
-    return served === null || (record.phase === "gone" && present === "gone" && proved);
+    const proved = run.gone.some((one) => one.machine === id && one.epoch === served?.epoch);
+    return served === null || (record?.phase === "gone" && present === "gone" && proved);
   });
 }
 
@@ -92,6 +113,9 @@ export function faultOf(world: World, rules: Rules): string | null {
     return world.broken;
   }
   const { run, slots, dead } = world;
+  if (slots.some(({ launch, present }) => launch === null && present === "there")) {
+    return "a machine is there that nobody has written down";
+  }
   const served = slots.flatMap(({ record }) => claimOf(record)?.epoch ?? []);
   if (new Set(served).size !== served.length) {
     return "two machines serve one epoch";
@@ -109,6 +133,9 @@ export function faultOf(world: World, rules: Rules): string | null {
 
 /** Whether the broker answers this machine's capability, as broker/authorise.ts decides it. */
 function mayCall({ run }: World, { record }: Slot, rules: Rules): boolean {
+  if (record === null) {
+    return false;
+  }
   const mine = claimOf(record);
   const attempt = "attempt" in run ? run.attempt : null;
   const stands = mine !== null && attempt !== null && attempt.machine === record.id && attempt.epoch === mine.epoch;
@@ -116,24 +143,31 @@ function mayCall({ run }: World, { record }: Slot, rules: Rules): boolean {
 }
 
 export function isOverAndClean({ run, slots }: World): boolean {
-  const isClean = slots.every(({ record, present }) => record.phase === "gone" && present !== "there");
+  const isClean = slots.every(
+    ({ launch, record, present }) =>
+      launch?.phase === "settled" && (record === null || record.phase === "gone") && present !== "there",
+  );
   return run.phase === "done" && run.archived && isClean;
 }
 
 /** Two worlds with one identity behave alike: machines are told apart by what they are to the run, not by name. */
 export function identityOf({ run, slots, dead, shown, broken }: World): string {
   const attempt = "attempt" in run ? run.attempt : null;
-  const machines = slots.map(({ record, present }) => {
+  const machines = slots.map(({ launch, record, present }) => {
+    const asked = launch === null ? "unwritten" : launch.phase === "intended" ? `${launch.createdAt}` : "settled";
+    if (record === null) {
+      return `${asked}${present}`;
+    }
     const mine = claimOf(record);
     const aged =
       ("heardAt" in record && record.heardAt === LONG_AGO) ||
       ("readyAt" in record && record.readyAt === LONG_AGO) ||
-      record.createdAt === LONG_AGO ||
+      record.launchedAt === LONG_AGO ||
       record.deadline === LONG_AGO;
     const isOpen = record.phase !== "destroying" && record.phase !== "gone";
     const why = record.phase === "destroying" && mine !== null && record.why === "attempt_ended";
     const proved = run.gone.filter((one) => one.machine === record.id).map(({ epoch }) => epoch);
-    return `${record.phase}${present}${aged && isOpen}${why}${mine?.epoch}${attempt?.machine === record.id}${proved.join()}`;
+    return `${asked}${record.phase}${present}${aged && isOpen}${why}${mine?.epoch}${attempt?.machine === record.id}${proved.join()}`;
   });
   return [
     run.phase,

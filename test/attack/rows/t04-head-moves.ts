@@ -100,9 +100,21 @@ async function runWith(
   const clock = { now: () => Date.now() };
   const store = createRecordStore({ redis, prefix: prefix(), keepFinishedMs: limits.finishedRunMs });
   const records = createRecords({ store, clock });
-  const wakeups = { wakeRun: async () => undefined, wakeMachine: async () => undefined };
+  const wakeups = {
+    wakeRun: async () => undefined,
+    wakeMachine: async () => undefined,
+    wakeLaunch: async () => undefined,
+  };
   const { recheck } = bench;
-  const dispatch = createDispatch({ store, records, wakeups, clock, ids: randomIds, recheck });
+  const dispatch = createDispatch({
+    store,
+    records,
+    wakeups,
+    perInstallationMax: null,
+    clock,
+    ids: randomIds,
+    recheck,
+  });
   const { run, pull, origin } = await bench.openRun();
   const machine = { ...readyMachine(clock.now()), id: MACHINE };
   await store.commit([{ kind: "run", value: run, version: 0 }]);

@@ -140,7 +140,7 @@ async function openIntake(
     deliveries: deliveryStore,
     store,
     records: createRecords({ store, clock }),
-    wakeups: { wakeRun: async () => undefined, wakeMachine: async () => undefined },
+    wakeups: { wakeRun: async () => undefined, wakeMachine: async () => undefined, wakeLaunch: async () => undefined },
     starter: {
       // What policy says of it is another row's.
       prepare: async ({ id, now }) => requestRun({ id, request: queuedRun(now).request, now }),

@@ -1,5 +1,15 @@
-import { AppError, type Digest, limits, type MachineId, type Provider, type Store } from "@mayfly/core";
+import {
+  AppError,
+  type Digest,
+  type FleetSettings,
+  type LaunchId,
+  limits,
+  type MachineId,
+  type Provider,
+  type Store,
+} from "@mayfly/core";
 import { createFleet } from "../../../apps/orchestrator/src/fleet/controller.ts";
+import { createLaunchSteps } from "../../../apps/orchestrator/src/fleet/launch-steps.ts";
 import { createMachineSteps } from "../../../apps/orchestrator/src/fleet/machine-steps.ts";
 import { randomIds } from "../../../apps/orchestrator/src/host/ids.ts";
 import { createLog } from "../../../apps/orchestrator/src/host/log.ts";
@@ -10,7 +20,16 @@ import { queuedRun } from "../records.ts";
 import type { AttackContext, Row } from "../row.ts";
 import { createTally, type Tally } from "../tally.ts";
 
-const MACHINES_MAX = 4;
+const settings: FleetSettings = {
+  machinesMax: 4,
+  machinesPerInstallationMax: null,
+  launchesPerHourMax: 1_000,
+  money: null,
+  warm: 0,
+  warmMax: 0,
+  warmSchedule: [],
+  runMsMax: limits.runMsMax,
+};
 const STEPS = 50;
 /** Looks after the faults have ended: each may have to wait for a pause to be over. */
 const SETTLING = 12;
@@ -44,24 +63,23 @@ async function oneFleet(context: AttackContext, tally: Tally, random: Random): P
 
   function openFleet(): { look(): Promise<void> } {
     const { log } = createLog({ level: "silent" });
-    const wakeups = { wakeRun: async () => undefined, wakeMachine: async () => undefined };
+    const wakeups = {
+      wakeRun: async () => undefined,
+      wakeMachine: async () => undefined,
+      wakeLaunch: async () => undefined,
+    };
     const channels = { ensureOpen: async () => undefined, ensureClosed: async () => undefined };
     const fleetDeps = { store, records, provider: host.provider, wakeups, clock, ids: randomIds, log };
-    const shape = { machinesMax: MACHINES_MAX, warm: 0, runMsMax: limits.runMsMax, launchFailuresMax: null };
-    const made = createFleet({ ...fleetDeps, ...shape });
-    const steps = createMachineSteps({
-      records,
-      provider: host.provider,
-      channels,
-      wakeups,
-      clock,
-      log,
-      onLaunchFailed: (fault) => made.noteFailedLaunch(fault),
-    });
+    const made = createFleet({ ...fleetDeps, settings, launchFailuresMax: null });
+    const launches = createLaunchSteps(fleetDeps);
+    const steps = createMachineSteps({ ...fleetDeps, channels });
     return {
       async look() {
         // Whatever a fault leaves undone is done at the next look.
         await made.reconcile().catch(() => undefined);
+        for (const { id } of await store.listLiveLaunches()) {
+          await launches.stepLaunch(id).catch(() => undefined);
+        }
         for (const { id } of await store.listLiveMachines()) {
           await steps.stepMachine(id).catch(() => undefined);
         }
@@ -89,6 +107,7 @@ async function oneFleet(context: AttackContext, tally: Tally, random: Random): P
   // Nobody says hello here, so that each has also outlived the time it had to boot.
   tally.equal(host.present(), 0, "machines that are left");
   tally.equal((await store.listLiveMachines()).length, 0, "records of machines that are left");
+  tally.equal((await store.listLiveLaunches()).length, 0, "launches that nobody settled");
   return host.lost();
 }
 
@@ -117,14 +136,19 @@ function createHost(tally: Tally, random: Random, store: Store): Host {
   let isIll = true;
   let lost = 0;
   const failing = (times: number) => isIll && random.once(times);
-  const fault = () => new AppError("MACHINE_LAUNCH_FAILED", "no answer");
+  const fault = () => new AppError(random.once(2) ? "MACHINE_LAUNCH_FAILED" : "PROVIDER_UNAVAILABLE", "no answer");
   const provider: Provider = {
     name: "qemu",
     acceleration: "emulated",
     image: `sha256:${"0".repeat(64)}` as Digest,
-    async ensureLaunched({ id }) {
-      const record = await store.loadMachine(id);
-      tally.expect(record !== null, "a machine is started that nobody has written down");
+    spec: `sha256:${"0".repeat(64)}` as Digest,
+    launchCountMax: 1,
+    listingLagMs: 0,
+    planLaunch: () => ({ plan: {}, count: 1 }),
+    async ensureLaunched(launch) {
+      const record = await store.loadLaunch(launch.id);
+      tally.expect(record?.value.phase === "intended", "a machine is started that nobody has written down");
+      const id = launch.id.replace("lch_", "mch_") as MachineId;
       if (failing(5)) {
         throw fault();
       }
@@ -137,6 +161,7 @@ function createHost(tally: Tally, random: Random, store: Store): Host {
         lost += 1;
         throw fault();
       }
+      return { machines: [id], missing: [] };
     },
     async list() {
       if (failing(6)) {
@@ -149,7 +174,10 @@ function createHost(tally: Tally, random: Random, store: Store): Host {
           there.add(id);
         }
       }
-      return [...there].map((id) => ({ id, running: true }));
+      return [...there].map((id) => {
+        const launch = id.replace("mch_", "lch_") as LaunchId;
+        return { id, launch, running: true, address: null, spec: null };
+      });
     },
     readConsole: async () => "",
     async ensureDestroyed(id) {

@@ -36,8 +36,20 @@ async function claims(context: AttackContext, tally: Tally): Promise<void> {
   for (let round = context.cases(150, 8); round > 0; round--) {
     const store = createRecordStore({ redis, prefix: prefix(), keepFinishedMs: limits.finishedRunMs });
     const records = createRecords({ store, clock });
-    const wakeups = { wakeRun: async () => undefined, wakeMachine: async () => undefined };
-    const dispatch = createDispatch({ store, records, wakeups, clock, ids: randomIds, recheck: async () => null });
+    const wakeups = {
+      wakeRun: async () => undefined,
+      wakeMachine: async () => undefined,
+      wakeLaunch: async () => undefined,
+    };
+    const dispatch = createDispatch({
+      store,
+      records,
+      wakeups,
+      clock,
+      ids: randomIds,
+      recheck: async () => null,
+      perInstallationMax: null,
+    });
     const runs = 1 + (round % 3);
     for (let i = 0; i < runs; i++) {
       await store.commit([{ kind: "run", value: queuedRun(clock.now()), version: 0 }]);

@@ -103,20 +103,27 @@ interface LockedPackage {
   readonly link?: boolean;
   readonly version?: string;
   readonly integrity?: string;
+  /** It lies in the archive of a package above it. */
+  readonly inBundle?: boolean;
   readonly hasInstallScript?: boolean;
 }
 
 /** Packages that bring a script and work without its having run: it only puts a faster program in place. */
 const idleScripts: readonly string[] = ["node_modules/esbuild", "node_modules/msgpackr-extract"];
 
-function faultOf(name: string, locked: LockedPackage): string | null {
+function faultOf(
+  name: string,
+  locked: LockedPackage,
+  all: Readonly<Record<string, LockedPackage>> = {},
+): string | null {
   if (locked.link === true || !name.includes("node_modules/")) {
     return null;
   }
   if (!EXACT.test(locked.version ?? "")) {
     return `${name} has no version`;
   }
-  if (!/^sha512-[A-Za-z0-9+/]{86}==$/.test(locked.integrity ?? "")) {
+  const hashed = locked.inBundle === true ? bringerOf(name, all) : locked;
+  if (!/^sha512-[A-Za-z0-9+/]{86}==$/.test(hashed?.integrity ?? "")) {
     return `${name} has no hash`;
   }
   return locked.hasInstallScript === true && !idleScripts.includes(name)
@@ -124,16 +131,30 @@ function faultOf(name: string, locked: LockedPackage): string | null {
     : null;
 }
 
+/** The package in whose archive, and so under whose hash, a bundled one came: the nearest above that came by itself. */
+function bringerOf(name: string, all: Readonly<Record<string, LockedPackage>>): LockedPackage | undefined {
+  const end = name.lastIndexOf("/node_modules/");
+  const above = name.slice(0, Math.max(0, end));
+  const bringer = all[above];
+  return bringer?.inBundle === true ? bringerOf(above, all) : bringer;
+}
+
 async function lockfile(tally: Tally): Promise<void> {
   const sound = { version: "1.2.3", integrity: `sha512-${"a".repeat(86)}==` };
-  for (const wrong of [{ ...sound, version: "^1.2.3" }, { version: "1.2.3" }, { ...sound, hasInstallScript: true }]) {
+  const wrongs: LockedPackage[] = [
+    { ...sound, version: "^1.2.3" },
+    { version: "1.2.3" },
+    { version: "1.2.3", inBundle: true },
+    { ...sound, hasInstallScript: true },
+  ];
+  for (const wrong of wrongs) {
     tally.control(faultOf("node_modules/x", wrong) !== null, `${JSON.stringify(wrong)} is not objected to`);
   }
   const lock = JSON.parse(await readFile(join(root, "package-lock.json"), "utf8")) as {
     packages: Record<string, LockedPackage>;
   };
   for (const [name, locked] of Object.entries(lock.packages)) {
-    const fault = faultOf(name, locked);
+    const fault = faultOf(name, locked, lock.packages);
     tally.expect(fault === null, fault ?? "");
   }
 }
@@ -144,7 +165,7 @@ async function manifests(tally: Tally): Promise<void> {
   tally.expect(/^ignore-scripts=true$/m.test(npmrc), ".npmrc does not switch scripts off");
   const install = await readFile(join(root, "infra/setup/install.mjs"), "utf8");
   tally.expect(install.includes('"--ignore-scripts"'), "the installation does not switch scripts off");
-  const folders = ["", "packages/core", "apps/agent", "apps/orchestrator", "infra/image", "test"];
+  const folders = ["", "packages/core", "apps/agent", "apps/orchestrator", "infra/image", "infra/cdk", "test"];
   for (const folder of folders) {
     const manifest = JSON.parse(await readFile(join(root, folder, "package.json"), "utf8")) as Record<string, unknown>;
     for (const kind of ["dependencies", "devDependencies", "optionalDependencies", "peerDependencies"]) {

@@ -1,9 +1,7 @@
 import { Readable } from "node:stream";
-import { setTimeout as wait } from "node:timers/promises";
 import {
   type AgentEvent,
   ClaimRequest,
-  type Clock,
   EventBatch,
   GateReport,
   type HeartbeatAnswer,
@@ -16,30 +14,21 @@ import {
   type RunEvent,
   type RunId,
   type Sources,
-  type Wakeups,
 } from "@mayfly/core";
 import type { FastifyInstance, FastifyRequest } from "fastify";
 import type { Logger } from "pino";
 import type { z } from "zod";
-import { type Dispatch, hashOf } from "../runs/dispatch.ts";
-import type { Records } from "../runs/records.ts";
+import { hashOf } from "../runs/dispatch.ts";
 import type { Authorise, Standing } from "./authorise.ts";
+import { type ClaimsDeps, createClaims } from "./claims.ts";
 import type { ModelGateway } from "./model-gateway.ts";
 import { Refusal } from "./refusal.ts";
 
-/** How long a claim waits for an attempt before the agent asks again: its question is also its sign of life. */
-const CLAIM_MS = 10_000;
-const CLAIM_POLL_MS = 200;
-
-export interface AttemptRoutesDeps {
+export interface AttemptRoutesDeps extends ClaimsDeps {
   readonly authorise: Authorise;
-  readonly dispatch: Dispatch;
-  readonly records: Records;
   readonly results: ResultStore;
   readonly sources: Pick<Sources, "openPack">;
   readonly gateway: ModelGateway;
-  readonly wakeups: Wakeups;
-  readonly clock: Clock;
   readonly ids: Ids;
   readonly log: Logger;
   /** The attempt calls no model any more: its credential can go. */
@@ -49,6 +38,7 @@ export interface AttemptRoutesDeps {
 /** Everything a machine may say, on its own channel. The machine is the channel's; nothing it sends says which it is. */
 export function registerAttemptRoutes(app: FastifyInstance, machine: MachineId, deps: AttemptRoutesDeps): void {
   const { authorise, records, results, ids, clock } = deps;
+  const claim = createClaims(machine, deps);
 
   /** Before a body is read, let alone parsed: what comes without its right costs nothing. */
   const withRight = {
@@ -67,24 +57,7 @@ export function registerAttemptRoutes(app: FastifyInstance, machine: MachineId, 
     if (!PROTOCOL_VERSIONS_SERVED.includes(hello.protocol)) {
       throw new Refusal("PROTOCOL_UNKNOWN");
     }
-    const until = clock.now() + CLAIM_MS;
-    for (;;) {
-      const greeted = await records.applyToMachine(machine, { type: "hello" });
-      if (greeted.machine.phase !== "ready") {
-        // It was given an attempt and asks again: the answer was lost, or somebody plays. Either way it is spent (I1).
-        await records.applyToMachine(machine, { type: "destroy", why: "claimed_twice" });
-        await deps.wakeups.wakeMachine(machine);
-        throw new Refusal("CLAIMED_BEFORE");
-      }
-      const assignment = await deps.dispatch.claim(machine);
-      if (assignment !== null) {
-        return assignment;
-      }
-      if (clock.now() >= until || request.raw.destroyed) {
-        return reply.code(204).send();
-      }
-      await wait(CLAIM_POLL_MS);
-    }
+    return (await claim(request.raw.socket)) ?? reply.code(204).send();
   });
 
   app.get("/v1/source", async (request, reply) => {

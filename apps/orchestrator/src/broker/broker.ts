@@ -21,6 +21,9 @@ import { createAuthorise } from "./authorise.ts";
 import { createChannels } from "./channels.ts";
 import { cutUnentitled } from "./cut-unentitled.ts";
 import { buildBrokerControl } from "./control-server.ts";
+import { loadDoorKeys } from "./enrolment/door-keys.ts";
+import { createMachineLookup } from "./enrolment/lookup-client.ts";
+import { createMachineDoor, type DoorDeps, type MachineDoor } from "./enrolment/machine-door.ts";
 import { createCredentials } from "./issuers/credentials.ts";
 import { createIssuer } from "./issuers/create-issuer.ts";
 import { createModelGateway } from "./model-gateway.ts";
@@ -34,6 +37,12 @@ const LOOK_MS = 5_000;
 /** What the end of the process may take: its supervisor waits a little longer. */
 const REVOKE_MS = 5_000;
 
+/** An address of this host that the machines' network leads to. */
+interface DoorPlace {
+  readonly host: string;
+  readonly port: number;
+}
+
 /** A model, and somebody to have a credential from. */
 export type BrokerModel = Config["model"] & { readonly issuer: IssuerConfig };
 
@@ -43,6 +52,8 @@ export interface BrokerDeps {
   /** Where the service gives runs to machines that ask. */
   readonly dispatchSocket: string;
   readonly channelFolder: (machine: MachineId) => string;
+  /** Where machines come in that have no socket of their own; absent where each has one. */
+  readonly door?: DoorPlace;
   readonly model: BrokerModel;
   readonly budgets: Budgets;
   readonly clock: Clock;
@@ -96,9 +107,14 @@ export async function buildBroker(deps: BrokerDeps): Promise<Broker> {
     clock,
     ids,
     log,
-    folderOf: deps.channelFolder,
+    folderOf: deps.door === undefined ? deps.channelFolder : null,
     onModelDone: (run, epoch) => void credentials.release(run, epoch),
   });
+  const machineAt = createMachineLookup(deps.dispatchSocket);
+  const door =
+    deps.door === undefined
+      ? null
+      : await openDoor(stateDir, { store, records, wakeups, machineAt, take: channels.take, clock, log });
   // A key of the operator's is good whether or not a call was made with it, and the Admin key most of all.
   const standing = Object.values(model.issuer).flatMap((value) => (value instanceof Secret ? [value.reveal()] : []));
   const control = buildBrokerControl({
@@ -120,8 +136,19 @@ export async function buildBroker(deps: BrokerDeps): Promise<Broker> {
     return run?.phase === "running" && run.attempt.epoch === epoch && run.attempt.frozenAt === null;
   }
 
+  /** Another broker may have been told to close it, or it was opened again: the machine came once more. */
+  async function closeLeftChannels(): Promise<void> {
+    for (const id of channels.machines()) {
+      const phase = (await store.loadMachine(id))?.value.phase ?? "gone";
+      if (phase === "destroying" || phase === "gone") {
+        await channels.ensureClosed(id);
+      }
+    }
+  }
+
   function sweep(): void {
     credentials.sweep(isLive).catch((err: unknown) => log.warn({ err }, "credentials could not be swept yet"));
+    closeLeftChannels().catch((err: unknown) => log.warn({ err }, "channels could not be looked through yet"));
   }
 
   function look(): void {
@@ -150,12 +177,16 @@ export async function buildBroker(deps: BrokerDeps): Promise<Broker> {
           channels.ensureOpen(id).catch((err: unknown) => log.debug({ machine: id, err }, "a channel is not open yet")),
         ),
       );
+      if (door !== null && deps.door !== undefined) {
+        await door.listen(deps.door);
+      }
     },
     revokeAll,
     async close() {
       clearInterval(sweeping ?? undefined);
       clearInterval(looking ?? undefined);
       await control.close();
+      await door?.close();
       await channels.close();
       await revokeAll();
       upstream.close();
@@ -163,4 +194,11 @@ export async function buildBroker(deps: BrokerDeps): Promise<Broker> {
       redis.disconnect();
     },
   };
+}
+
+/** Its keys are the broker's own, in a folder that it made and nobody else enters. */
+async function openDoor(stateDir: string, deps: Omit<DoorDeps, "keys">): Promise<MachineDoor> {
+  const keys = await loadDoorKeys(`${stateDir}/broker/door`, deps.clock.now());
+  deps.log.info({ pins: keys.pins.join(",") }, "machines are let in who know one of these pins");
+  return createMachineDoor({ ...deps, keys });
 }

@@ -1,58 +1,117 @@
 import { chmod, rm } from "node:fs/promises";
-import { type Channels, isAppError, limits, type MachineId } from "@mayfly/core";
+import type { Socket } from "node:net";
+import { type Channels, limits, type MachineId } from "@mayfly/core";
 import { fastify, type FastifyError, type FastifyInstance } from "fastify";
 import { type AttemptRoutesDeps, registerAttemptRoutes } from "./attempt-routes.ts";
-import { readJsonBytes } from "./json-bytes.ts";
+import { answer, readFramesStrictly, refusalOf } from "./frames.ts";
 import { registerModelRoutes } from "./model-routes.ts";
 import { Refusal } from "./refusal.ts";
 
 /** The agent needs a handful; Codex one or two more. */
 const CONNECTIONS_MAX = 64;
-/** From the first byte of a request to its last: a pack of source goes the other way. */
-const REQUEST_MS = 120_000;
+
+/** How slow a caller may be. */
+interface ChannelPatience {
+  /** From the first byte of a request to its last. */
+  readonly requestMs: number;
+  /** From the first byte of a request to the end of its head. */
+  readonly headMs: number;
+  /** How often the two are looked at. */
+  readonly lookMs: number;
+}
+
+/** A pack of source goes the other way, and the agent sends its heads whole. */
+const channelPatience: ChannelPatience = { requestMs: 120_000, headMs: 60_000, lookMs: 30_000 };
 
 export interface ChannelsDeps extends AttemptRoutesDeps {
   /**
    * The folder of a machine's channel: made by the service, which alone may make it, and open to its group, which is the
-   * broker's. What stands above it keeps everybody else out.
+   * broker's. What stands above it keeps everybody else out. Null where machines come through the door, which knows them
+   * by their certificates: then there is no socket but those that it hands over.
    */
-  readonly folderOf: (machine: MachineId) => string;
+  readonly folderOf: ((machine: MachineId) => string) | null;
+  readonly patience?: ChannelPatience;
 }
 
-/** The broker's end of every channel: one unix socket a machine, and the socket says who speaks. */
+/** The broker's end of every channel: one a machine, and the connection says who speaks. */
 export interface BrokerChannels extends Channels {
+  /**
+   * Takes a connection of that machine as if it had come by its own socket; its channel is opened if it is not yet, which
+   * it may be at another broker alone. False: there are too many, or one
+   * of the two was closed this moment.
+   */
+  take(machine: MachineId, socket: Socket): Promise<boolean>;
+  /** Whose channels are open. */
+  machines(): readonly MachineId[];
   close(): Promise<void>;
 }
 
 export function createChannels(deps: ChannelsDeps): BrokerChannels {
-  const open = new Map<MachineId, Promise<FastifyInstance>>();
+  const open = new Map<MachineId, Promise<Served>>();
 
-  async function listen(machine: MachineId): Promise<FastifyInstance> {
-    const socket = `${deps.folderOf(machine)}/broker.sock`;
-    await rm(socket, { force: true });
+  async function serve(machine: MachineId): Promise<Served> {
     const app = buildChannel(machine, deps);
-    await app.listen({ path: socket });
-    // Only that machine's forwarder is given the folder, and it comes as a stranger.
-    await chmod(socket, 0o666);
-    return app;
+    if (deps.folderOf === null) {
+      await app.ready();
+      // It never listens by itself; what it does then is watch over slow and idle callers.
+      app.server.emit("listening");
+    } else {
+      const socket = `${deps.folderOf(machine)}/broker.sock`;
+      await rm(socket, { force: true });
+      await app.listen({ path: socket });
+      // Only that machine's forwarder is given the folder, and it comes as a stranger.
+      await chmod(socket, 0o666);
+    }
+    return { app, handedOver: new Set() };
+  }
+
+  function ensureOpen(machine: MachineId): Promise<Served> {
+    const present = open.get(machine);
+    if (present !== undefined) {
+      return present;
+    }
+    const opening = serve(machine);
+    open.set(machine, opening);
+    opening.catch(() => forget(machine, opening));
+    return opening;
+  }
+
+  /** Not one that was opened since. */
+  function forget(machine: MachineId, opening: Promise<Served>): void {
+    if (open.get(machine) === opening) {
+      open.delete(machine);
+    }
   }
 
   return {
     async ensureOpen(machine) {
-      let app = open.get(machine);
-      if (app === undefined) {
-        app = listen(machine);
-        open.set(machine, app);
-        app.catch(() => open.delete(machine));
-      }
-      await app;
+      await ensureOpen(machine);
     },
+    async take(machine, socket) {
+      const opening = ensureOpen(machine);
+      const { app, handedOver } = await opening;
+      if (open.get(machine) !== opening || handedOver.size >= CONNECTIONS_MAX || socket.destroyed) {
+        return false;
+      }
+      handedOver.add(socket);
+      socket.once("close", () => handedOver.delete(socket));
+      app.server.emit("connection", socket);
+      return true;
+    },
+    machines: () => [...open.keys()],
     async ensureClosed(machine) {
       deps.gateway.cut(machine);
-      const app = await open.get(machine);
-      open.delete(machine);
-      app?.server.closeAllConnections();
-      await app?.close();
+      const opening = open.get(machine);
+      if (opening === undefined) {
+        return;
+      }
+      const { app, handedOver } = await opening;
+      forget(machine, opening);
+      handedOver.forEach((socket) => socket.destroy());
+      app.server.closeAllConnections();
+      // For one that never listened, which its app does not close; it stops watching over its callers.
+      app.server.close();
+      await app.close();
     },
     async close() {
       await Promise.all([...open.keys()].map((machine) => this.ensureClosed(machine)));
@@ -60,10 +119,18 @@ export function createChannels(deps: ChannelsDeps): BrokerChannels {
   };
 }
 
+/** A machine's own server, and the connections to it that it did not accept itself. */
+interface Served {
+  readonly app: FastifyInstance;
+  readonly handedOver: Set<Socket>;
+}
+
 function buildChannel(machine: MachineId, deps: ChannelsDeps): FastifyInstance {
+  const { requestMs, headMs, lookMs } = deps.patience ?? channelPatience;
   const app = fastify({
     bodyLimit: limits.agentBodyBytesMax,
-    requestTimeout: REQUEST_MS,
+    requestTimeout: requestMs,
+    http: { headersTimeout: headMs, connectionsCheckingInterval: lookMs },
     forceCloseConnections: true,
   });
   app.server.maxConnections = CONNECTIONS_MAX;
@@ -87,41 +154,4 @@ function buildChannel(machine: MachineId, deps: ChannelsDeps): FastifyInstance {
   registerAttemptRoutes(app, machine, deps);
   registerModelRoutes(app, machine, deps);
   return app;
-}
-
-/** Frames are JSON that means the same to every reader: strict UTF-8, no name twice, no depth. */
-function readFramesStrictly(app: FastifyInstance): void {
-  app.removeAllContentTypeParsers();
-  app.addContentTypeParser("application/json", { parseAs: "buffer" }, async (_request: unknown, body: Buffer) => {
-    const value = readJsonBytes(body, {
-      depthMax: limits.frameDepthMax,
-      charsMax: limits.resultBytesMax,
-      valuesMax: limits.frameValuesMax,
-    });
-    if (value === undefined) {
-      throw new Refusal("BODY_INVALID");
-    }
-    return value;
-  });
-}
-
-function answer(reply: { code(status: number): { send(body: unknown): unknown } }, refusal: Refusal): unknown {
-  return reply.code(refusal.status).send(refusal.body);
-}
-
-function refusalOf(error: FastifyError): Refusal {
-  if (error instanceof Refusal) {
-    return error;
-  }
-  switch (error.code) {
-    case "FST_ERR_CTP_BODY_TOO_LARGE":
-      return new Refusal("BODY_TOO_BIG");
-    case "FST_ERR_CTP_INVALID_MEDIA_TYPE":
-      return new Refusal("NOT_JSON");
-    case "FST_ERR_CTP_EMPTY_JSON_BODY":
-    case "FST_ERR_CTP_INVALID_JSON_BODY":
-      return new Refusal("BODY_INVALID");
-    default:
-      return isAppError(error) && !error.retryable ? new Refusal("NOT_SERVED") : new Refusal("UNAVAILABLE");
-  }
 }

@@ -10,11 +10,12 @@ import {
   decideRun,
   defaultTask,
   type Digest,
-  intendMachine,
+  intendLaunch,
   limits,
   type Machine,
   type MachineId,
   type Prices,
+  recordMachine,
   requestRun,
   type Run,
   type RunEvent,
@@ -305,14 +306,11 @@ export const finalAmounts = { requests: 1, inputTokens: 1_000, outputTokens: 20,
 
 /** A run at work on a machine, its key lent. */
 function begun(now: number, { key, timeoutMs }: { key: string; timeoutMs: number }): { run: Run; machine: Machine } {
-  const booting = intendMachine({
-    id: randomIds.machine(now),
-    provider: "qemu",
-    acceleration: "emulated",
-    image: `sha256:${"0".repeat(64)}` as Digest,
-    now,
-    runMsMax: limits.runMsMax,
-  });
+  const image = `sha256:${"0".repeat(64)}` as Digest;
+  const provider = { name: "qemu", acceleration: "emulated", image, spec: image } as const;
+  const asked = { id: randomIds.launch(now), provider, count: 1, plan: {}, now, runMsMax: limits.runMsMax };
+  const launch = intendLaunch(asked);
+  const booting = recordMachine({ id: launch.id.replace("lch_", "mch_") as MachineId, launch, now });
   const request = {
     origin: { kind: "local", user: "somebody", path: "/somewhere" },
     requestedAt: now,
@@ -342,9 +340,6 @@ function begun(now: number, { key, timeoutMs }: { key: string; timeoutMs: number
   const queued = requestRun({ id: randomIds.run(now), request, now });
   const run = events.reduce<Run>((before, event) => decideRun(before, event, now).run, queued);
   const claim = { run: run.id, epoch: run.epoch };
-  const machine = (["launched", "hello"] as const).reduce<Machine>(
-    (before, type) => decideMachine(before, { type }, now).machine,
-    booting,
-  );
+  const machine = decideMachine(booting, { type: "hello" }, now).machine;
   return { run, machine: decideMachine(machine, { type: "claim", claim }, now).machine };
 }

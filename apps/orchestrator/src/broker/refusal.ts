@@ -2,6 +2,8 @@ import {
   type AmountKind,
   type BrokerRefusal,
   type BudgetScope,
+  type EnrolmentRefusalCode,
+  enrolmentRefusals,
   type ModelRefusalCode,
   modelRefusals,
 } from "@mayfly/core";
@@ -33,7 +35,7 @@ const refusals = {
   NOT_SERVED: { status: 404, message: "there is nothing here" },
 } as const satisfies Record<string, { status: number; message: string }>;
 
-export type RefusalCode = keyof typeof refusals | "BUDGET_SPENT" | ModelRefusalCode;
+export type RefusalCode = keyof typeof refusals | "BUDGET_SPENT" | ModelRefusalCode | EnrolmentRefusalCode;
 
 /** Thrown by routes, answered as `BrokerRefusal`. Carries nothing of ours that a machine should not know. */
 export class Refusal extends Error {
@@ -57,6 +59,11 @@ export class Refusal extends Error {
   get body(): BrokerRefusal {
     return { error: { code: this.code, message: this.message } };
   }
+}
+
+/** A machine that does not get in. */
+export function entryRefused(code: EnrolmentRefusalCode): Refusal {
+  return new Refusal({ code, ...enrolmentRefusals[code] });
 }
 
 /** A model call that may not be made as it is. `at` is a path of our own field names. */

@@ -1,5 +1,6 @@
 import { Command } from "commander";
 import { runProcess } from "../process/processes.ts";
+import type { FleetSweepFlags } from "./fleet-commands.ts";
 import { imageBuild, imageLock, imageVerify } from "./image.ts";
 import { receiptShow, receiptVerify } from "./receipt-commands.ts";
 import { runCancel, runList, runView } from "./run-commands.ts";
@@ -103,6 +104,26 @@ export async function createProgram(terminal: Terminal, argv: readonly string[])
     .description("write the archive's current package versions to the lock file")
     .option("--json", "print JSON")
     .action((flags: { json?: boolean }) => doing(imageLock(terminal, flags)));
+
+  const fleet = program.command("fleet").description("machines on EC2").exitOverride();
+  fleet
+    .command("sweep")
+    .description("remove machines, volumes and network interfaces that outlived their deadline")
+    .option("--config <file>", "settings file (YAML); the environment counts over it")
+    .option("--name <fleet>", "the fleet's name; else fleet.ec2.name")
+    .option("--region <region>", "its AWS region; else fleet.ec2.region")
+    .option("--endpoint <url>", "EC2's address; else fleet.ec2.endpoint, or EC2's public one")
+    .option("--dry-run", "only say what is overdue")
+    .option("--json", "print JSON")
+    .addHelpText(
+      "after",
+      "\nGoes by EC2's tags alone: needs neither the service nor its store. Run it by the clock, under a role of its own.\nEnds with 1 when something could not be removed.",
+    )
+    .action(async (flags: FleetSweepFlags) => {
+      // Only here: it brings the AWS SDK, which no other command needs.
+      const { fleetSweep } = await import("./fleet-commands.ts");
+      await doing(fleetSweep(terminal, flags));
+    });
 
   // Not for people: how the supervisor starts the parts of a service.
   program

@@ -75,7 +75,7 @@ export async function runLocal(terminal: Terminal, path: string, flags: Flags): 
       others: [
         {
           ...broker,
-          settings: { ...broker.settings, stateDir, redisUrl: null, logLevel: settings.logLevel ?? "warn" },
+          settings: { ...broker.settings, stateDir, redisUrl: null, door: null, logLevel: settings.logLevel ?? "warn" },
           account: accounts?.broker ?? null,
         },
       ],

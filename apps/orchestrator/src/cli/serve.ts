@@ -1,8 +1,8 @@
 import type { ChildProcess } from "node:child_process";
 import { closeSync, openSync } from "node:fs";
-import { AppError, type Config, type GitHubAppConfig } from "@mayfly/core";
+import { AppError, type Config, type GitHubAppConfig, Secret } from "@mayfly/core";
 import { readAccounts } from "../host/account.ts";
-import { prepareImage } from "../process/machine-host.ts";
+import { type AwsCredentials, prepareImage } from "../process/machine-host.ts";
 import { brokerPart, prepareFolders } from "../process/parts.ts";
 import { serviceConfigOf, type ServiceSettings, type SignerSettings } from "../process/settings.ts";
 import { supervise } from "../process/supervise.ts";
@@ -30,11 +30,11 @@ export async function serve(
   const broker = brokerPart(config);
   // Looked at now, so that a mistake is told before anything is built.
   closeSync(openPrivateKey(app));
-  const image = await prepareImage(config, createProgress(terminal));
+  const image = config.fleet.provider === "ec2" ? null : await prepareImage(config, createProgress(terminal));
   const accounts = terminal.isRoot ? readAccounts() : null;
   const { stateDir, logLevel } = config;
   prepareFolders(stateDir, accounts);
-  const service: ServiceSettings = { config: serviceConfigOf(config), app, image };
+  const service: ServiceSettings = { config: serviceConfigOf(config), app, image, aws: awsOf(config, terminal.env) };
   const signer: SignerSettings = { stateDir, logLevel, url: config.github.url, appId: app.id };
   return supervise({
     terminal,
@@ -60,6 +60,18 @@ function requireApp(config: Config): GitHubAppConfig {
     );
   }
   return config.github.app;
+}
+
+/**
+ * A key in our environment is handed over as a secret, since the environments of our processes carry none. Null without
+ * one: the SDK then looks for files and for the role of the host.
+ */
+function awsOf(config: Config, env: Terminal["env"]): AwsCredentials | null {
+  const { AWS_ACCESS_KEY_ID: id, AWS_SECRET_ACCESS_KEY: secret, AWS_SESSION_TOKEN: session } = env;
+  if (config.fleet.provider !== "ec2" || !id || !secret) {
+    return null;
+  }
+  return { accessKeyId: id, secretAccessKey: new Secret(secret), sessionToken: session ? new Secret(session) : null };
 }
 
 /** Opened while we still may, for the file is the operator's; the signer alone reads it. */

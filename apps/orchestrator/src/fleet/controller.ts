@@ -1,22 +1,37 @@
 import {
+  bootMsOf,
   type Clock,
+  comparePresent,
+  failuresOf,
+  type FleetFacts,
+  type FleetPlan,
+  type FleetSettings,
   type Ids,
-  intendMachine,
+  intendLaunch,
+  isAppError,
   type Machine,
+  type MachineEvent,
+  type MachineId,
+  planFleet,
   type Provider,
   type Run,
+  type Shortage,
   type Store,
+  waitingReasons,
   type Wakeups,
 } from "@mayfly/core";
 import type { Logger } from "pino";
 import type { Records } from "../runs/records.ts";
-
-/** After a failed launch the next waits this long, twice as long each time, up to the most. */
-const BACKOFF_MS = 2_000;
-const BACKOFF_MS_MAX = 60_000;
+import { createFleetHistory } from "./history.ts";
+import { createLooks, type Look } from "./looks.ts";
 
 /** Much longer than the pause between two looks, much shorter than the silence that ends a machine. */
 const ABSENCE_MS = 15_000;
+/** Arrivals are counted over so long. */
+const ARRIVALS_MS = 10 * 60_000;
+const MINUTE_MS = 60_000;
+/** How long a machine takes to boot, as long as none was seen to. */
+const BOOT_MS_ASSUMED = 60_000;
 
 export interface FleetDeps {
   readonly store: Store;
@@ -26,11 +41,7 @@ export interface FleetDeps {
   readonly clock: Clock;
   readonly ids: Ids;
   readonly log: Logger;
-  readonly machinesMax: number;
-  /** Machines kept booted and waiting. */
-  readonly warm: number;
-  /** The longest run allowed, ms: machines live no longer than that needs. */
-  readonly runMsMax: number;
+  readonly settings: FleetSettings;
   /**
    * After so many failed launches in a row, runs that wait end as failed; null to wait on. A person at the keyboard
    * would rather know; a service's runs wait until somebody has mended its host.
@@ -40,165 +51,212 @@ export interface FleetDeps {
 
 /** Compares the machines there are with those wanted. */
 export interface Fleet {
-  /** Idempotent. Works from the provider's own listing and the records; does nothing on doubt. */
+  /**
+   * Idempotent. Works from the provider's own listing and the records; launches and destroys nothing on doubt. While one
+   * is at work, in this process or another, a second only wakes what lives. Throws STORE_UNAVAILABLE.
+   */
   reconcile(): Promise<void>;
-  /** Told of each launch that failed. */
-  noteFailedLaunch(fault: string): void;
 }
 
 /**
- * wanted = runs that wait + warm machines, present = provider.list(): the difference is launched or destroyed. What the
- * provider lists and no record covers is destroyed; what a record says and the provider does not list is lost.
+ * Destroys what the provider lists and no record covers, notes what a record says and the provider does not list, and
+ * does what `planFleet` says. Of several services one looks at a time, whichever writes down first that it does.
  */
 export function createFleet(deps: FleetDeps): Fleet {
-  const { store, records, provider, wakeups, clock, log } = deps;
-  let failures = 0;
-  let lastFault = "";
-  let failedAt = 0;
-  let reconciledAt = 0;
-  let launchesFrom = 0;
-
-  function noteFailedLaunch(fault: string): void {
-    failures += 1;
-    lastFault = fault;
-    failedAt = clock.now();
-    launchesFrom = failedAt + Math.min(BACKOFF_MS_MAX, BACKOFF_MS * 2 ** (failures - 1));
-  }
-
-  /** A machine that came up after the last failure shows that the host can do it. */
-  function noteReady(machines: Iterable<Machine>): void {
-    for (const machine of machines) {
-      if ((machine.phase === "ready" || machine.phase === "claimed") && machine.createdAt > failedAt) {
-        failures = 0;
-      }
-    }
-  }
+  const { store, records, provider, wakeups, clock, log, settings } = deps;
+  const history = createFleetHistory({
+    store,
+    runMsMax: settings.runMsMax,
+    isMoneyLimited: settings.money !== null,
+  });
+  const looks = createLooks({ store, clock });
+  let isLooking = false;
+  let hasAdopted = false;
+  let bootMs = BOOT_MS_ASSUMED;
+  let stopSaid = "";
+  /** Machines without a record that this service is destroying now. */
+  const leaving = new Set<MachineId>();
 
   /** A service or a store that was away has heard nobody: what speaks again within the usual time is well. */
-  async function adoptAfterAbsence(): Promise<void> {
-    const now = clock.now();
-    if (now > reconciledAt + ABSENCE_MS) {
-      for (const { id } of await store.listLiveMachines()) {
-        await records.applyToMachine(id, { type: "adopt" });
-      }
+  async function adoptAll(): Promise<void> {
+    for (const { id } of await store.listLiveMachines()) {
+      await applyToMachine(id, { type: "adopt" });
     }
-    reconciledAt = now;
+    hasAdopted = true;
   }
 
-  async function reconcilePresent(): Promise<void> {
-    // The provider first, then the records: a machine launched in between has its record already (I2).
-    const present = await provider.list();
-    const recorded = new Map((await store.listLiveMachines()).map((machine) => [machine.id, machine]));
-    noteReady(recorded.values());
-    for (const { id, running } of present) {
-      const machine = recorded.get(id);
-      if (machine === undefined) {
-        log.warn({ machine: id }, "a machine without a record is destroyed");
-        await provider
-          .ensureDestroyed(id)
-          .catch((err: unknown) => log.warn({ machine: id, err }, "it is not gone yet"));
-      } else if (!running && isUp(machine)) {
-        await lose(machine);
+  /** One record that cannot be changed holds up no other; a store that does not answer holds up all. */
+  async function applyToMachine(id: MachineId, event: MachineEvent): Promise<void> {
+    try {
+      await records.applyToMachine(id, event);
+    } catch (err) {
+      if (isAppError(err, "STORE_UNAVAILABLE")) {
+        throw err;
       }
+      log.error({ machine: id, event: event.type, err }, "a machine's record could not be changed");
     }
-    const listed = new Set(present.map(({ id }) => id));
-    for (const machine of recorded.values()) {
-      if (!listed.has(machine.id) && isUp(machine)) {
-        await lose(machine);
-      }
+  }
+
+  /** Returns how many machines without a record there are: each counts until the listing shows that it is gone. */
+  async function reconcilePresent(): Promise<number> {
+    const listedAt = clock.now();
+    const present = await provider.list();
+    const launches = await store.listLiveLaunches();
+    const machines = await store.listLiveMachines();
+    const { strangers, lost } = comparePresent({ present, launches, machines }, listedAt, provider.listingLagMs);
+    for (const machine of lost) {
+      await lose(machine);
+    }
+    for (const id of strangers) {
+      void destroyStranger(id);
+    }
+    return strangers.length;
+  }
+
+  /** Nobody waits for it: a machine that resists must not hold up the others. Never throws. */
+  async function destroyStranger(id: MachineId): Promise<void> {
+    if (leaving.has(id)) {
+      return;
+    }
+    leaving.add(id);
+    log.warn({ machine: id }, "a machine without a record is destroyed");
+    try {
+      await provider.ensureDestroyed(id);
+    } catch (err) {
+      log.warn({ machine: id, err }, "it is not gone yet");
+    } finally {
+      leaving.delete(id);
     }
   }
 
   async function lose(machine: Machine): Promise<void> {
-    const said = await provider.readConsole(machine.id);
-    log.warn({ machine: machine.id, phase: machine.phase, said }, "a machine ended by itself");
-    if (machine.phase === "booting") {
-      noteFailedLaunch("the machine ended while it booted");
-    }
-    await records.applyToMachine(machine.id, { type: "vanished" });
+    const lastWords = await provider.readConsole(machine.id).catch(() => "");
+    log.warn({ machine: machine.id, phase: machine.phase, said: lastWords }, "a machine ended by itself");
+    await applyToMachine(machine.id, { type: "vanished" });
   }
 
-  async function reconcileWanted(machines: readonly Machine[], waiting: readonly Run[]): Promise<void> {
-    const free = machines.filter(({ phase }) => phase === "intended" || phase === "booting" || phase === "ready");
-    const wanted = waiting.length + deps.warm;
-    const room = deps.machinesMax - machines.length;
-    const now = clock.now();
-    const launches = now < launchesFrom ? 0 : Math.max(0, Math.min(wanted - free.length, room));
-    for (let i = 0; i < launches; i++) {
-      await intend(now);
+  async function gather(strangers: number | null, runs: readonly Run[], now: number): Promise<FleetFacts> {
+    const launches = await store.listLiveLaunches();
+    const machines = await store.listLiveMachines();
+    const past = await unlessUnreadable(history.read({ launches, machines }, now));
+    bootMs = bootMsOf(machines) ?? bootMs;
+    const arrivals = settings.warmMax === 0 ? 0 : await store.countRunsSince(now - ARRIVALS_MS);
+    return {
+      runs,
+      machines,
+      launches,
+      strangers,
+      spec: provider.spec,
+      history: past,
+      failures: failuresOf(past?.launches ?? [], past?.machines ?? []),
+      arrivalsPerMinute: (arrivals * MINUTE_MS) / ARRIVALS_MS,
+      bootMs,
+    };
+  }
+
+  function unlessUnreadable<T>(reading: Promise<T>): Promise<T | null> {
+    return reading.catch((err: unknown) => {
+      log.warn({ err }, "nothing is launched: the machines cannot be counted");
+      return null;
+    });
+  }
+
+  async function launchAll(plan: FleetPlan, look: Look): Promise<{ launched: number; wait: Shortage }> {
+    let launched = 0;
+    while (launched < plan.launch) {
+      const most = Math.min(plan.launch - launched, provider.launchCountMax);
+      const planned = provider.planLaunch(most);
+      if ("wait" in planned) {
+        return { launched, wait: `waiting for ${planned.wait}` };
+      }
+      const count = Math.min(most, planned.count);
+      if (count < 1) {
+        break;
+      }
+      const now = clock.now();
+      const { runMsMax } = settings;
+      const launch = intendLaunch({ id: deps.ids.launch(now), provider, count, plan: planned.plan, now, runMsMax });
+      if (!(await look.intend(launch))) {
+        return { launched, wait: "another service is looking" };
+      }
+      await wakeups.wakeLaunch(launch.id);
+      launched += count;
     }
-    const idle = free.filter(({ phase }) => phase === "ready");
-    for (const machine of idle.slice(0, Math.max(0, free.length - wanted))) {
-      await records.applyToMachine(machine.id, { type: "destroy", why: "unwanted" });
+    return { launched, wait: null };
+  }
+
+  async function reconcileWanted(facts: FleetFacts, look: Look): Promise<void> {
+    const plan = planFleet(facts, settings, clock.now());
+    const { inARow, fault } = facts.failures;
+    for (const { id, why } of plan.drain) {
+      await applyToMachine(id, { type: "destroy", why });
     }
-    if (deps.launchFailuresMax !== null && failures >= deps.launchFailuresMax) {
-      await giveUp(waiting);
+    if (deps.launchFailuresMax !== null && inARow >= deps.launchFailuresMax) {
+      await giveUp(facts.runs, `the last ${inARow} launches failed: ${fault}`);
       return;
     }
-    await explainWaits(waiting, { room, launches, free: free.length });
+    const { launched, wait } = await launchAll(plan, look);
+    sayStopped(plan.stopped ? `the last ${inARow} launches failed: ${fault}` : "");
+    const said = new Map(facts.runs.map((run) => [run.id, run.phase === "queued" ? run.waitingFor : null]));
+    for (const { run, reason } of waitingReasons(plan, settings, launched, wait ?? plan.shortage)) {
+      if (said.get(run) !== reason) {
+        await records.applyToRun(run, { type: "waiting", reason });
+      }
+    }
   }
 
-  async function intend(now: number): Promise<void> {
-    const { name, acceleration, image } = provider;
-    const id = deps.ids.machine(now);
-    const machine = intendMachine({ id, provider: name, acceleration, image, now, runMsMax: deps.runMsMax });
-    await store.commit([{ kind: "machine", value: machine, version: 0 }]);
-    await wakeups.wakeMachine(id);
+  /** Once, when it begins, and once when it is over. */
+  function sayStopped(words: string): void {
+    if (words !== "" && stopSaid === "") {
+      log.error({ fault: words }, "launches are stopped but for one now and then: look at the image and the host");
+    } else if (words === "" && stopSaid !== "") {
+      log.info("launches go on");
+    }
+    stopSaid = words;
   }
 
-  async function giveUp(waiting: readonly Run[]): Promise<void> {
-    const detail = `the last ${failures} launches failed: ${lastFault}`;
-    for (const { id } of waiting) {
+  async function giveUp(runs: readonly Run[], detail: string): Promise<void> {
+    for (const { id } of runs.filter(({ phase }) => phase === "queued")) {
       await records.applyToRun(id, { type: "stopped", ending: { outcome: "failed", code: "no_machine", detail } });
     }
   }
 
-  async function explainWaits(
-    waiting: readonly Run[],
-    seen: { room: number; launches: number; free: number },
-  ): Promise<void> {
-    const coming = seen.free + seen.launches;
-    for (const [index, run] of waiting.entries()) {
-      if (run.phase !== "queued" || run.source === null) {
-        continue;
+  async function lookAtAll(): Promise<void> {
+    const look = await looks.begin();
+    try {
+      const now = clock.now();
+      // What lives is adopted at once, though another service, or one that died at it, may be looking.
+      if (!hasAdopted || (look !== null && now > look.previousAt + ABSENCE_MS)) {
+        await adoptAll();
       }
-      const reason = reasonToWait(index, coming, seen.room, failures);
-      if (reason !== run.waitingFor) {
-        await records.applyToRun(run.id, { type: "waiting", reason });
+      if (look === null) {
+        return;
       }
+      const strangers = await unlessUnreadable(reconcilePresent());
+      const runs = await store.listLiveRuns();
+      await reconcileWanted(await gather(strangers, runs, now), look);
+    } finally {
+      await look?.end();
     }
   }
 
+  async function wakeAll(): Promise<void> {
+    await Promise.all((await store.listLiveRuns()).map(({ id }) => wakeups.wakeRun(id)));
+    await Promise.all((await store.listLiveMachines()).map(({ id }) => wakeups.wakeMachine(id)));
+    await Promise.all((await store.listLiveLaunches()).map(({ id }) => wakeups.wakeLaunch(id)));
+  }
+
   return {
-    noteFailedLaunch,
     async reconcile() {
-      await adoptAfterAbsence();
-      await reconcilePresent();
-      const runs = await store.listLiveRuns();
-      const waiting = runs.filter(({ phase }) => phase === "queued");
-      await reconcileWanted(await store.listLiveMachines(), waiting);
-      for (const run of runs) {
-        await wakeups.wakeRun(run.id);
+      if (!isLooking) {
+        isLooking = true;
+        try {
+          await lookAtAll();
+        } finally {
+          isLooking = false;
+        }
       }
-      for (const machine of await store.listLiveMachines()) {
-        await wakeups.wakeMachine(machine.id);
-      }
+      await wakeAll();
     },
   };
-}
-
-/** Up, as far as the record knows: its absence is then a loss. One only intended may be about to appear. */
-function isUp({ phase }: Machine): boolean {
-  return phase === "booting" || phase === "ready" || phase === "claimed";
-}
-
-function reasonToWait(index: number, coming: number, room: number, failures: number): string {
-  if (index < coming) {
-    return "a machine, which is booting";
-  }
-  const place = `number ${index - coming + 1} in line`;
-  if (failures > 0) {
-    return `a machine: ${place}; the last ${failures} launches failed`;
-  }
-  return room <= 0 ? `a machine: ${place}; all machines are at work` : `a machine: ${place}`;
 }

@@ -17,7 +17,9 @@ import { singleFlight } from "../runs/single-flight.ts";
 
 /** A machine that resists is tried again this soon. */
 const RETRY_MS = 1_000;
-/** Launch, destroy, tell: a machine's chain of effects is short. */
+/** A machine that only another provider can end waits for the settings to be changed back. */
+const FOREIGN_MS = 30_000;
+/** Destroy, tell: a machine's chain of effects is short. */
 const ROUNDS_MAX = 6;
 
 /** Takes one machine as far as it can go now. */
@@ -33,8 +35,6 @@ export interface MachineStepsDeps {
   readonly wakeups: Wakeups;
   readonly clock: Clock;
   readonly log: Logger;
-  /** Told of each failed launch, so that a broken host is not asked in a storm. */
-  readonly onLaunchFailed: (fault: string) => void;
 }
 
 export function createMachineSteps(deps: MachineStepsDeps): MachineSteps {
@@ -56,20 +56,11 @@ async function stepOnce(deps: MachineStepsDeps, id: MachineId): Promise<void> {
 }
 
 async function perform(deps: MachineStepsDeps, machine: Machine, effect: MachineEffect): Promise<MachineEvent | null> {
-  const { id, deadline } = machine;
+  const { id } = machine;
   switch (effect.type) {
     case "listen":
       await deps.channels.ensureOpen(id);
       return null;
-    case "launch":
-      try {
-        await deps.provider.ensureLaunched({ id, deadline });
-        return { type: "launched" };
-      } catch (error) {
-        deps.log.warn({ machine: id, err: error }, "a machine could not be launched");
-        deps.onLaunchFailed(isAppError(error) ? error.message : String(error));
-        return { type: "launch_failed" };
-      }
     case "destroy":
       return destroy(deps, machine);
     case "tell_run_lost":
@@ -84,6 +75,14 @@ async function perform(deps: MachineStepsDeps, machine: Machine, effect: Machine
 }
 
 async function destroy(deps: MachineStepsDeps, machine: Machine): Promise<MachineEvent | null> {
+  const { id, provider } = machine;
+  if (provider !== deps.provider.name) {
+    // What this provider does not see proves nothing about what another has made (I5).
+    const fix = `set fleet.provider to ${provider} until it is gone`;
+    deps.log.error({ machine: id, provider, fix }, "a machine of another provider cannot be destroyed");
+    await deps.wakeups.wakeMachine(id, FOREIGN_MS);
+    return null;
+  }
   try {
     await deps.channels.ensureClosed(machine.id).catch(unlessAbsent);
     return { type: "absent", evidence: await deps.provider.ensureDestroyed(machine.id) };

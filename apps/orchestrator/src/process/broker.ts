@@ -15,7 +15,7 @@ import { sockets } from "./sockets.ts";
  * right on GitHub, so nothing that comes out of a machine is parsed where a token is.
  */
 export async function runBroker(terminal: Terminal, settings: BrokerSettings): Promise<number> {
-  const { stateDir, redisUrl, model, budgets } = settings;
+  const { stateDir, redisUrl, door, model, budgets } = settings;
   const { log, hide } = createLog({ level: settings.logLevel });
   for (const secret of [redisUrl, ...Object.values(model.issuer)]) {
     if (secret instanceof Secret) {
@@ -27,6 +27,7 @@ export async function runBroker(terminal: Terminal, settings: BrokerSettings): P
     redis: redisUrl === null ? embeddedAddress(embeddedRedisFolder(stateDir)) : { url: redisUrl.reveal() },
     dispatchSocket: sockets.dispatch(stateDir),
     channelFolder: (id) => machineFolder(stateDir, id).channel,
+    ...(door === null ? {} : { door }),
     model,
     budgets,
     clock: systemClock,

@@ -50,7 +50,7 @@ export async function runLocalService(
   const { log } = createLog({ level: settings.logLevel ?? "warn" });
   const redis = await startEmbeddedRedis(embeddedRedisFolder(stateDir));
   try {
-    const { broker, shared } = await prepareParts(config, { image, log, redis: redis.address });
+    const { broker, shared } = await prepareParts(config, { image, aws: null, log, redis: redis.address });
     const service = await buildService({
       ...shared,
       github: createAbsentGitHub(),
@@ -59,8 +59,14 @@ export async function runLocalService(
       webhookSecrets: [],
       findSecrets: broker.findSecrets,
       signReceipt: null,
-      machinesMax: 1,
-      warm: 0,
+      fleet: {
+        ...config.fleet,
+        machinesMax: 1,
+        machinesPerInstallationMax: null,
+        warm: 0,
+        warmMax: 0,
+        warmSchedule: [],
+      },
       launchFailuresMax: LAUNCH_FAILURES_MAX,
     });
     try {

@@ -1,5 +1,6 @@
+import { strict as assert } from "node:assert";
 import { mkdirSync } from "node:fs";
-import { AppError, type Config } from "@mayfly/core";
+import { AppError, type Config, type Provider, type Secret } from "@mayfly/core";
 import { bundleAgent, ensureImage, type Image } from "@mayfly/image";
 import type { Logger } from "pino";
 import { checkConfinement } from "../confine/check-confinement.ts";
@@ -34,21 +35,37 @@ export async function prepareImage(
   });
 }
 
-/** This host as a place for machines. */
+/** A key of AWS that was given by the environment. */
+export interface AwsCredentials {
+  readonly accessKeyId: string;
+  readonly secretAccessKey: Secret;
+  readonly sessionToken: Secret | null;
+}
+
+/** What makes the machines, and this host as a place for them and for git. */
 export interface MachineHost {
-  readonly provider: QemuProvider;
+  readonly provider: Provider;
+  /** Null where machines are not on this host. */
+  readonly qemu: QemuProvider | null;
   readonly confine: Confine;
   readonly removeConfined: (path: string) => Promise<void>;
+}
+
+export interface MachinesOptions {
+  readonly stateDir: string;
+  /** Null where machines are not on this host: theirs is made elsewhere. */
+  readonly image: Image | null;
+  /** Null: the SDK's own search through files and roles. */
+  readonly aws: AwsCredentials | null;
+  readonly log: Logger;
+  readonly debugDump?: boolean;
 }
 
 /**
  * Makes this host ready for machines, as the unprivileged user it runs as. Throws TOOLS_MISSING with what to install or
  * set, ACCELERATION_MISSING.
  */
-export async function prepareMachines(
-  config: Pick<Config, "fleet">,
-  options: { stateDir: string; image: Image; log: Logger; debugDump?: boolean },
-): Promise<MachineHost> {
+export async function prepareMachines(config: Pick<Config, "fleet">, options: MachinesOptions): Promise<MachineHost> {
   const gaps = await checkConfinement();
   if (gaps.length > 0) {
     throw new AppError(
@@ -58,9 +75,13 @@ export async function prepareMachines(
   }
   const user = await readServiceUser();
   const confine = createConfine(user);
+  const removeConfined = (path: string) => confinedRemove(user, path);
   const { image, stateDir, log } = options;
+  if (image === null) {
+    return { provider: await openEc2(config.fleet, options), qemu: null, confine, removeConfined };
+  }
   const acceleration = await detectAcceleration({ image, confine, allowEmulation: config.fleet.allowEmulation });
-  const provider = createQemuProvider({
+  const qemu = createQemuProvider({
     stateDir,
     image,
     user,
@@ -72,5 +93,33 @@ export async function prepareMachines(
     debugDump: options.debugDump ?? false,
     log,
   });
-  return { provider, confine, removeConfined: (path) => confinedRemove(user, path) };
+  return { provider: qemu, qemu, confine, removeConfined };
+}
+
+/** The SDK is loaded for those alone who need it: it is larger than all of ours. */
+async function openEc2(fleet: Config["fleet"], { aws, log }: MachinesOptions): Promise<Provider> {
+  const config = fleet.ec2;
+  assert(config !== null, "the settings have been checked");
+  const [{ createEc2Client }, { createEc2Provider }] = await loadEc2();
+  const { region, endpoint } = config;
+  const credentials = aws === null ? {} : { credentials: revealed(aws) };
+  return createEc2Provider({
+    config,
+    ec2: createEc2Client({ region, endpoint, ...credentials }),
+    clock: systemClock,
+    log,
+  });
+}
+
+/** Loads what only machines on EC2 need; to be called while it can still be read. */
+export function loadEc2() {
+  return Promise.all([
+    import("../fleet/providers/ec2/ec2-client.ts"),
+    import("../fleet/providers/ec2/ec2-provider.ts"),
+  ]);
+}
+
+function revealed({ accessKeyId, secretAccessKey, sessionToken }: AwsCredentials) {
+  const session = sessionToken === null ? {} : { sessionToken: sessionToken.reveal() };
+  return { accessKeyId, secretAccessKey: secretAccessKey.reveal(), ...session };
 }

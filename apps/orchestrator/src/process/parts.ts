@@ -9,13 +9,20 @@ import type { Part } from "./supervise.ts";
 
 /** The broker and what it is told. Throws MODEL_KEY_MISSING when no model can be asked. */
 export function brokerPart(config: Config): Omit<Part, "account"> & { settings: BrokerSettings } {
-  const { stateDir, redisUrl, logLevel, model, budgets } = config;
+  const { stateDir, redisUrl, logLevel, listen, fleet, model, budgets } = config;
   if (model.issuer === null) {
     throw new AppError("MODEL_KEY_MISSING", "no model key is set");
   }
   return {
     name: "broker",
-    settings: { stateDir, redisUrl, logLevel, model: { ...model, issuer: model.issuer }, budgets },
+    settings: {
+      stateDir,
+      redisUrl,
+      logLevel,
+      door: fleet.provider === "ec2" ? listen.machines : null,
+      model: { ...model, issuer: model.issuer },
+      budgets,
+    },
   };
 }
 

@@ -1,3 +1,4 @@
+import { setTimeout as delay } from "node:timers/promises";
 import { assertNever } from "@mayfly/core";
 import type { Account } from "../host/account.ts";
 import { becomeAccount } from "../host/account.ts";
@@ -6,10 +7,14 @@ import type { Terminal } from "../cli/terminal.ts";
 import { runBroker } from "./broker.ts";
 import { readHandover } from "./handover.ts";
 import { runLocalService } from "./local.ts";
+import { loadEc2 } from "./machine-host.ts";
 import { runService, type ServiceHooks } from "./service.ts";
 import type { BrokerSettings, LocalSettings, ServiceSettings, SignerSettings } from "./settings.ts";
 import { readPrivateKey, runSigner } from "./signer.ts";
 import { type Part, READY_FOR_OTHERS } from "./supervise.ts";
+
+/** A metadata service answers in milliseconds; where there is none the SDK waits a second. */
+const CREDENTIALS_MS = 5_000;
 
 const noHooks: ServiceHooks = { debugDump: false, onMachines: () => undefined };
 
@@ -21,7 +26,7 @@ const noHooks: ServiceHooks = { debugDump: false, onMachines: () => undefined };
 export async function runProcess(terminal: Terminal, name: Part["name"], hooks = noHooks): Promise<number> {
   switch (name) {
     case "service": {
-      const settings = await begin<ServiceSettings>(terminal);
+      const settings = await begin<ServiceSettings>(terminal, preloadEc2);
       return runService(terminal, settings, () => terminal.tellParent(READY_FOR_OTHERS), hooks);
     }
     case "local": {
@@ -39,12 +44,38 @@ export async function runProcess(terminal: Terminal, name: Part["name"], hooks =
   }
 }
 
+/**
+ * Loads what machines on EC2 need. The SDK loads each way to credentials when it first goes it, so it goes them once and
+ * what it finds is dropped: who goes them later is not root.
+ */
+async function preloadEc2({ config, aws }: ServiceSettings): Promise<void> {
+  if (config.fleet.provider !== "ec2") {
+    return;
+  }
+  const [{ createEc2Client }] = await loadEc2();
+  if (aws !== null || config.fleet.ec2 === null) {
+    return;
+  }
+  const { region, endpoint } = config.fleet.ec2;
+  const ec2 = createEc2Client({ region, endpoint });
+  const found = ec2.config.credentials().catch(() => undefined);
+  const over = new AbortController();
+  const tooLong = delay(CREDENTIALS_MS, undefined, { signal: over.signal }).catch(() => undefined);
+  await Promise.race([found, tooLong]);
+  over.abort();
+  ec2.destroy();
+}
+
 /** Takes the settings and becomes its account, once all code is loaded: root's own folders are closed to any other. */
-async function begin<Settings>(terminal: Terminal): Promise<Settings> {
+async function begin<Settings>(
+  terminal: Terminal,
+  load: (settings: Settings) => Promise<void> = async () => undefined,
+): Promise<Settings> {
   const { account, settings } = await readHandover<Settings>(terminal.stdin());
   // What is for others is opened by name; a stricter one of whoever started us would close that too.
   process.umask(0o022);
   await preloadLateModules();
+  await load(settings);
   become(account);
   return settings;
 }

@@ -1,13 +1,11 @@
 import type { Channels } from "@mayfly/core";
-import type { Image } from "@mayfly/image";
-import type { Logger } from "pino";
 import type { ServiceDeps } from "../app.ts";
 import { type BrokerClient, createBrokerClient } from "../broker/control-client.ts";
 import type { QemuProvider } from "../fleet/providers/qemu/qemu-provider.ts";
 import { systemClock } from "../host/clock.ts";
 import { randomIds } from "../host/ids.ts";
 import type { RedisAddress } from "../store/connection.ts";
-import { type MachineHost, prepareMachines } from "./machine-host.ts";
+import { type MachineHost, type MachinesOptions, prepareMachines } from "./machine-host.ts";
 import type { ServiceConfig } from "./settings.ts";
 import { sockets } from "./sockets.ts";
 
@@ -36,11 +34,11 @@ export interface ServiceParts {
 /** Makes this host ready for machines. Throws what `prepareMachines` does; the broker need not be there yet. */
 export async function prepareParts(
   config: ServiceConfig,
-  options: { image: Image; log: Logger; redis: RedisAddress; debugDump?: boolean },
+  options: Omit<MachinesOptions, "stateDir"> & { redis: RedisAddress },
 ): Promise<ServiceParts> {
   const { stateDir, model, budgets, policy } = config;
-  const { image, log, redis, debugDump = false } = options;
-  const host = await prepareMachines(config, { stateDir, image, log, debugDump });
+  const { log, redis } = options;
+  const host = await prepareMachines(config, { ...options, stateDir });
   const broker = createBrokerClient(sockets.broker(stateDir));
   const shared = {
     stateDir,
@@ -49,7 +47,7 @@ export async function prepareParts(
     ids: randomIds,
     log,
     provider: host.provider,
-    channels: channelsOf(host.provider, broker),
+    channels: host.qemu === null ? broker : channelsOf(host.qemu, broker),
     confine: host.confine,
     removeConfined: host.removeConfined,
     modelDefault: model.default,

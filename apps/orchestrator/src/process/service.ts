@@ -43,20 +43,21 @@ export async function runService(
   readyForOthers: () => void,
   hooks: ServiceHooks,
 ): Promise<number> {
-  const { config, app, image } = settings;
+  const { config, app, image, aws } = settings;
   const { stateDir } = config;
   // From the first moment: whoever is told to stop while it starts leaves nothing behind either.
   const stopped = new Promise<"stopped">((resolve) => terminal.onStop(() => resolve("stopped")));
   const { log, hide } = createLog({ level: config.logLevel });
   const webhookSecrets = app.webhookSecrets.map((secret) => secret.reveal());
-  [...webhookSecrets, config.redisUrl?.reveal() ?? ""].forEach(hide);
-  const searchForOwn = createSecretSearch(webhookSecrets);
+  const awsSecrets = [aws?.secretAccessKey.reveal() ?? "", aws?.sessionToken?.reveal() ?? ""];
+  [...webhookSecrets, config.redisUrl?.reveal() ?? "", ...awsSecrets].forEach(hide);
+  const searchForOwn = createSecretSearch([...webhookSecrets, ...awsSecrets]);
 
   const unlock = await lockStateFolder(stateDir);
   const redis = await openRedis(config, log);
   try {
     const { debugDump } = hooks;
-    const { host, broker, shared } = await prepareParts(config, { image, log, redis: redis.address, debugDump });
+    const { host, broker, shared } = await prepareParts(config, { image, aws, log, redis: redis.address, debugDump });
     hooks.onMachines(host);
     const signer = createSignerClient({ socket: sockets.signer(stateDir), session: randomUUID() });
     const service = await buildService({
@@ -70,8 +71,7 @@ export async function runService(
         ...(await broker.findSecrets(texts, run)),
       ],
       signReceipt: createSignReceipt({ signer, folder: receiptKeysFolder(stateDir) }),
-      machinesMax: config.fleet.machinesMax,
-      warm: config.fleet.warm,
+      fleet: config.fleet,
       launchFailuresMax: null,
     });
     await listenOnSocket(service.dispatch, sockets.dispatch(stateDir), "group");
@@ -96,7 +96,7 @@ export async function runService(
         user: ownName(),
         provider: host.provider.name,
         acceleration: host.provider.acceleration,
-        image: image.digest,
+        image: host.provider.image,
         redis: redis.words,
         pid: process.pid,
       })}\n`,

@@ -1,6 +1,7 @@
-import type { Config, GitHubAppConfig, Run } from "@mayfly/core";
+import type { Address, Config, GitHubAppConfig, Run } from "@mayfly/core";
 import type { Image } from "@mayfly/image";
 import type { BrokerModel } from "../broker/broker.ts";
+import type { AwsCredentials } from "./machine-host.ts";
 
 /** The service knows which model tasks get when they name none, and where it is; it has no credential for it. */
 export type ServiceConfig = Omit<Config, "model"> & {
@@ -11,7 +12,9 @@ export type ServiceConfig = Omit<Config, "model"> & {
 export interface ServiceSettings {
   readonly config: ServiceConfig;
   readonly app: GitHubAppConfig;
-  readonly image: Image;
+  /** Null where machines are not on this host. */
+  readonly image: Image | null;
+  readonly aws: AwsCredentials | null;
 }
 
 /** What the service for one local run is told: `mayfly run local`. */
@@ -29,6 +32,8 @@ export interface BrokerSettings {
   readonly stateDir: string;
   readonly redisUrl: Config["redisUrl"];
   readonly logLevel: Config["logLevel"];
+  /** Where machines come in; null where each has a socket of its own. */
+  readonly door: Address | null;
   readonly model: BrokerModel;
   readonly budgets: Config["budgets"];
 }

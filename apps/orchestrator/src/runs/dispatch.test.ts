@@ -3,11 +3,14 @@ import {
   decideRun,
   defaultTask,
   type Digest,
-  intendMachine,
+  intendLaunch,
   limits,
   type Machine,
+  type MachineId,
+  recordMachine,
   requestRun,
   type Run,
+  type RunRequest,
 } from "@mayfly/core";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { randomIds } from "../host/ids.ts";
@@ -16,12 +19,68 @@ import { startTestRedis, type TestRedis } from "../store/test-redis.fixture.ts";
 import { CLAIM_MS, createDispatch, type Dispatch } from "./dispatch.ts";
 import { createRecords } from "./records.ts";
 
+const NOW = Date.UTC(2026, 0, 5, 12);
+const SHA = "1".repeat(40);
+const DIGEST = `sha256:${"0".repeat(64)}` as Digest;
 let server: TestRedis;
 
 beforeAll(async () => {
   server = await startTestRedis();
 });
 afterAll(() => server.end());
+
+const none = async () => undefined;
+const wakeups = { wakeRun: none, wakeMachine: none, wakeLaunch: none };
+
+/** A dispatch over a real store. */
+function open(perInstallationMax: number | null) {
+  const clock = { now: () => NOW };
+  const store = createRecordStore({ redis: server.redis, prefix: server.prefix(), keepFinishedMs: 60_000 });
+  const dispatch = createDispatch({
+    store,
+    records: createRecords({ store, clock }),
+    wakeups,
+    clock,
+    ids: randomIds,
+    recheck: async () => null,
+    perInstallationMax,
+  });
+  let runs = 0;
+  return {
+    store,
+    async addRun(installation: number): Promise<Run> {
+      const value = queuedRun(NOW + (runs += 1), installation);
+      await store.commit([{ kind: "run", value, version: 0 }]);
+      return value;
+    },
+    async claim() {
+      const machine = readyMachine();
+      await store.commit([{ kind: "machine", value: machine, version: 0 }]);
+      return (await dispatch.claim(machine.id))?.run ?? null;
+    },
+  };
+}
+
+function queuedRun(now: number, installation: number): Run {
+  const origin = {
+    kind: "pull_request",
+    installation,
+    repository: { id: 1, owner: "o", name: "r" },
+    head: SHA,
+  } as RunRequest["origin"];
+  const request = { origin, requestedAt: now, task: defaultTask("t", "m"), taskDigest: null, prompt: "p" };
+  const layout = { head: SHA, base: null, merge_base: null, shallow: [], pack_bytes: 1, pack_sha256: "0".repeat(64) };
+  const run = requestRun({ id: randomIds.run(now), request, now });
+  return decideRun(run, { type: "source_prepared", layout }, now).run;
+}
+
+function readyMachine(): Machine {
+  const provider = { name: "bench", acceleration: "cloud", image: DIGEST, spec: DIGEST } as const;
+  const id = randomIds.launch(NOW);
+  const launch = intendLaunch({ id, provider, count: 1, plan: {}, now: NOW, runMsMax: limits.runMsMax });
+  const booting = recordMachine({ id: id.replace("lch_", "mch_") as MachineId, launch, now: NOW });
+  return decideMachine(booting, { type: "hello" }, NOW).machine;
+}
 
 describe("a claim", () => {
   let now: number;
@@ -35,15 +94,16 @@ describe("a claim", () => {
   let machine: Machine;
 
   beforeEach(async () => {
-    now = Date.UTC(2026, 0, 31);
+    now = NOW;
     lookMs = 0;
     ended = 0;
     const clock = { now: () => now };
     store = createRecordStore({ redis: server.redis, prefix: server.prefix(), keepFinishedMs: limits.finishedRunMs });
     dispatch = createDispatch({
       store,
+      perInstallationMax: null,
       records: createRecords({ store, clock }),
-      wakeups: { wakeRun: async () => undefined, wakeMachine: async () => undefined },
+      wakeups,
       clock,
       ids: randomIds,
       async recheck() {
@@ -52,8 +112,8 @@ describe("a claim", () => {
         return ended < 0 ? null : { outcome: "cancelled", code: "label_removed", detail: "the label is gone" };
       },
     });
-    run = waitingRun(now);
-    machine = readyMachine(now);
+    run = queuedRun(now, 7);
+    machine = readyMachine();
     await store.commit([
       { kind: "run", value: run, version: 0 },
       { kind: "machine", value: machine, version: 0 },
@@ -79,7 +139,7 @@ describe("a claim", () => {
   });
 
   it("counts its time from the question, over every run that was looked at", async () => {
-    const others = [1, 2].map((later) => waitingRun(now + later));
+    const others = [1, 2].map((later) => queuedRun(now + later, 7));
     await store.commit(others.map((value) => ({ kind: "run", value, version: 0 })));
     ended = 2;
     lookMs = Math.floor(CLAIM_MS / 3) + 1;
@@ -88,36 +148,26 @@ describe("a claim", () => {
   });
 });
 
-function waitingRun(now: number): Run {
-  const request = {
-    origin: { kind: "local", user: "somebody", path: "/somewhere" },
-    requestedAt: now,
-    task: defaultTask("local", "gpt-test"),
-    taskDigest: null,
-    prompt: "Review this.",
-  } as const;
-  const layout = {
-    head: "1".repeat(40),
-    base: null,
-    merge_base: null,
-    shallow: [],
-    pack_bytes: 1,
-    pack_sha256: "0".repeat(64),
-  };
-  return decideRun(requestRun({ id: randomIds.run(now), request, now }), { type: "source_prepared", layout }, now).run;
-}
-
-function readyMachine(now: number): Machine {
-  const booting = intendMachine({
-    id: randomIds.machine(now),
-    provider: "qemu",
-    acceleration: "emulated",
-    image: `sha256:${"0".repeat(64)}` as Digest,
-    now,
-    runMsMax: limits.runMsMax,
+describe("machines that ask for a run", () => {
+  it("are given one of each installation in turn, the oldest first", async () => {
+    const { addRun, claim } = open(null);
+    const [one, two, three] = [await addRun(7), await addRun(7), await addRun(8)];
+    expect([await claim(), await claim(), await claim(), await claim()]).toEqual([one.id, three.id, two.id, null]);
   });
-  return (["launched", "hello"] as const).reduce<Machine>(
-    (before, type) => decideMachine(before, { type }, now).machine,
-    booting,
-  );
-}
+
+  it("get none of an installation that has as many as it may have", async () => {
+    const { addRun, claim } = open(1);
+    const [one, , three] = [await addRun(7), await addRun(7), await addRun(8)];
+    expect([await claim(), await claim(), await claim()]).toEqual([one.id, three.id, null]);
+  });
+
+  it("get no more than that when all ask at once", async () => {
+    const { addRun, claim, store } = open(2);
+    for (let i = 0; i < 6; i++) {
+      await addRun(7);
+    }
+    await Promise.all(Array.from({ length: 6 }, () => claim()));
+    const running = (await store.listLiveRuns()).filter(({ phase }) => phase === "running");
+    expect(running).toHaveLength(2);
+  });
+});

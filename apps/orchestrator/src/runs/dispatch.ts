@@ -7,6 +7,7 @@ import {
   type Ending,
   type Ids,
   isClaimedBy,
+  lineUp,
   type MachineId,
   type Run,
   type Store,
@@ -31,6 +32,8 @@ export interface DispatchDeps {
   readonly clock: Clock;
   readonly ids: Ids;
   readonly recheck: RecheckRun;
+  /** Machines of one GitHub installation at once; null for no limit. */
+  readonly perInstallationMax: number | null;
 }
 
 /** Gives waiting runs to waiting machines. */
@@ -44,12 +47,25 @@ export interface Dispatch {
 
 export function createDispatch(deps: DispatchDeps): Dispatch {
   const { store, records, wakeups, clock, ids } = deps;
+  const inTurn = createTurns();
+
+  async function line(): Promise<readonly Run[]> {
+    return lineUp(await store.listLiveRuns(), deps.perInstallationMax).next;
+  }
 
   async function tryRun(run: Run, machineId: MachineId, until: number): Promise<Assignment | null> {
     const ending = await deps.recheck(run).catch(endingWhenRefused);
     if (ending !== null) {
       await records.applyToRun(run.id, { type: "end", ending });
       await wakeups.wakeRun(run.id);
+      return null;
+    }
+    return inTurn(() => write(run, machineId, until));
+  }
+
+  /** One claim at a time, so that each counts those before it. */
+  async function write(run: Run, machineId: MachineId, until: number): Promise<Assignment | null> {
+    if (deps.perInstallationMax !== null && !(await line()).some(({ id }) => id === run.id)) {
       return null;
     }
     const [foundRun, foundMachine] = await Promise.all([store.loadRun(run.id), store.loadMachine(machineId)]);
@@ -86,7 +102,7 @@ export function createDispatch(deps: DispatchDeps): Dispatch {
   return {
     async claim(machineId) {
       const until = clock.now() + CLAIM_MS;
-      const waiting = (await store.listLiveRuns()).filter((run) => run.phase === "queued" && run.source !== null);
+      const waiting = (await line()).filter((run) => run.phase === "queued" && run.source !== null);
       for (const run of waiting.slice(0, CANDIDATES_MAX)) {
         const assignment = await tryRun(run, machineId, until);
         if (assignment !== null) {
@@ -95,6 +111,16 @@ export function createDispatch(deps: DispatchDeps): Dispatch {
       }
       return null;
     },
+  };
+}
+
+/** Does one thing after the other, in the order asked. */
+export function createTurns(): <Value>(work: () => Promise<Value>) => Promise<Value> {
+  let last: Promise<unknown> = Promise.resolve();
+  return (work) => {
+    const mine = last.then(work);
+    last = mine.catch(() => null);
+    return mine;
   };
 }
 

@@ -1,8 +1,13 @@
 import {
   AppError,
   type Clock,
+  decideLaunch,
   decideMachine,
   decideRun,
+  type Launch,
+  type LaunchEffect,
+  type LaunchEvent,
+  type LaunchId,
   type Machine,
   type MachineEffect,
   type MachineEvent,
@@ -25,6 +30,10 @@ export interface Records {
     id: MachineId,
     event: MachineEvent,
   ): Promise<{ machine: Machine; effects: readonly MachineEffect[]; changed: boolean }>;
+  applyToLaunch(
+    id: LaunchId,
+    event: LaunchEvent,
+  ): Promise<{ launch: Launch; effects: readonly LaunchEffect[]; changed: boolean }>;
 }
 
 export function createRecords(deps: { store: Store; clock: Clock }): Records {
@@ -61,6 +70,22 @@ export function createRecords(deps: { store: Store; clock: Clock }): Records {
         }
       }
       throw new AppError("STORE_CONFLICT", `machine ${id} could not be written`);
+    },
+    async applyToLaunch(id, event) {
+      for (let tries = 0; tries < TRIES_MAX; tries++) {
+        const found = await store.loadLaunch(id);
+        if (found === null) {
+          throw new AppError("NOT_FOUND", `there is no launch ${id}`);
+        }
+        const { launch, effects } = decideLaunch(found.value, event, clock.now());
+        if (launch === found.value) {
+          return { launch, effects, changed: false };
+        }
+        if ((await store.commit([{ kind: "launch", value: launch, version: found.version }])) === "committed") {
+          return { launch, effects, changed: true };
+        }
+      }
+      throw new AppError("STORE_CONFLICT", `launch ${id} could not be written`);
     },
   };
 }

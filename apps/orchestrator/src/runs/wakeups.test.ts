@@ -1,5 +1,5 @@
 import { rm } from "node:fs/promises";
-import type { DeliveryId, MachineId, RunId } from "@mayfly/core";
+import type { DeliveryId, LaunchId, MachineId, RunId } from "@mayfly/core";
 import { pino } from "pino";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { connectForQueue } from "../store/connection.ts";
@@ -9,6 +9,7 @@ import { createWakeupQueue, type WakeupQueue } from "./wakeups.ts";
 
 const RUN = `run_${"1".repeat(20)}` as RunId;
 const MACHINE = `mch_${"1".repeat(20)}` as MachineId;
+const LAUNCH = `lch_${"1".repeat(20)}` as LaunchId;
 const DELIVERY = "d-1" as DeliveryId;
 const SELDOM_MS = 3_600_000;
 
@@ -42,6 +43,7 @@ async function startQueue(options: { reconcileMs?: number; run?: (id: RunId) => 
   await queue.start({
     run: options.run ?? note,
     machine: note,
+    launch: note,
     delivery: note,
     reconcile: () => note("reconcile"),
     reconcileMs: options.reconcileMs ?? SELDOM_MS,
@@ -56,9 +58,11 @@ describe("wake-ups", () => {
     const { queue, woken } = await startQueue();
     await queue.wakeRun(RUN);
     await queue.wakeMachine(MACHINE);
+    await queue.wakeLaunch(LAUNCH);
     await queue.wakeDelivery(DELIVERY);
-    await until(() => [RUN, MACHINE, DELIVERY].every((id) => woken.includes(id)));
-    expect([RUN, MACHINE, DELIVERY].map((id) => count(woken, id))).toEqual([1, 1, 1]);
+    const all = [RUN, MACHINE, LAUNCH, DELIVERY];
+    await until(() => all.every((id) => woken.includes(id)));
+    expect(all.map((id) => count(woken, id))).toEqual([1, 1, 1, 1]);
   });
 
   it("come as often as they were asked for: none is swallowed as a repeat", async () => {

@@ -2,8 +2,10 @@ import { setTimeout as wait } from "node:timers/promises";
 import {
   type DeliveryId,
   isDeliveryId,
+  isLaunchId,
   isMachineId,
   isRunId,
+  type LaunchId,
   type MachineId,
   type RunId,
   type Wakeups,
@@ -23,6 +25,7 @@ const KEEP_FAILED = { age: 24 * 3600, count: 1_000 };
 const Wake = z.discriminatedUnion("kind", [
   z.strictObject({ kind: z.literal("run"), id: z.string().refine(isRunId) }),
   z.strictObject({ kind: z.literal("machine"), id: z.string().refine(isMachineId) }),
+  z.strictObject({ kind: z.literal("launch"), id: z.string().refine(isLaunchId) }),
   z.strictObject({ kind: z.literal("delivery"), id: z.string().refine(isDeliveryId) }),
   z.strictObject({ kind: z.literal("reconcile") }),
 ]);
@@ -34,6 +37,7 @@ export interface WakeupQueue extends Wakeups {
   start(steps: {
     run: (id: RunId) => Promise<void>;
     machine: (id: MachineId) => Promise<void>;
+    launch: (id: LaunchId) => Promise<void>;
     delivery: (id: DeliveryId) => Promise<void>;
     reconcile: () => Promise<void>;
     reconcileMs: number;
@@ -80,8 +84,9 @@ export function createWakeupQueue(deps: { connect: () => Redis; prefix: string; 
   return {
     wakeRun: (id, delayMs) => wake({ kind: "run", id }, delayMs),
     wakeMachine: (id, delayMs) => wake({ kind: "machine", id }, delayMs),
+    wakeLaunch: (id, delayMs) => wake({ kind: "launch", id }, delayMs),
     wakeDelivery: (id) => wake({ kind: "delivery", id }),
-    async start({ run, machine, delivery, reconcile, reconcileMs }) {
+    async start({ run, machine, launch, delivery, reconcile, reconcileMs }) {
       consuming = connect();
       worker = new Worker(
         name,
@@ -92,6 +97,8 @@ export function createWakeupQueue(deps: { connect: () => Redis; prefix: string; 
               return run(data.id);
             case "machine":
               return machine(data.id);
+            case "launch":
+              return launch(data.id);
             case "delivery":
               return delivery(data.id);
             case "reconcile":

@@ -1,8 +1,13 @@
 import {
+  decideLaunch,
   type Digest,
-  intendMachine,
+  type FleetRecord,
+  intendLaunch,
+  type Launch,
+  type LaunchId,
   type Machine,
   type MachineId,
+  recordMachine,
   requestRun,
   type Run,
   type RunId,
@@ -37,10 +42,15 @@ function run(digit: string, createdAt = T0): Run {
   return requestRun({ id: `run_${digit.repeat(20)}` as RunId, request, now: createdAt });
 }
 
-function machine(digit: string): Machine {
-  const id = `mch_${digit.repeat(20)}` as MachineId;
+function launch(digit: string, createdAt = T0): Launch {
   const image = `sha256:${"a".repeat(64)}` as Digest;
-  return intendMachine({ id, provider: "qemu", acceleration: "kvm", image, now: T0, runMsMax: 1_000 });
+  const provider = { name: "qemu", acceleration: "kvm", image, spec: image } as const;
+  const id = `lch_${digit.repeat(20)}` as LaunchId;
+  return intendLaunch({ id, provider, count: 1, plan: { zone: "a" }, now: createdAt, runMsMax: 1_000 });
+}
+
+function machine(digit: string): Machine {
+  return recordMachine({ id: `mch_${digit.repeat(20)}` as MachineId, launch: launch(digit), now: T0 });
 }
 
 function done(value: Run, archived: boolean): Run {
@@ -136,6 +146,65 @@ describe("records", () => {
     await store.commit([{ kind: "machine", value: gone, version: 1 }]);
     expect(await store.listLiveMachines()).toEqual([]);
     expect((await store.loadMachine(one.id))?.value).toEqual(gone);
+  });
+
+  it("lists launches until they are settled, and those of a time afterwards", async () => {
+    const { store } = setUp();
+    const [older, newer] = [launch("1"), launch("2", T0 + 10)];
+    await store.commit([
+      { kind: "launch", value: older, version: 0 },
+      { kind: "launch", value: newer, version: 0 },
+    ]);
+    expect(await store.loadLaunch(older.id)).toEqual({ value: older, version: 1 });
+    expect(await store.listLiveLaunches()).toEqual([older, newer]);
+    const settled = decideLaunch(older, { type: "failed", reason: "no" }, T0).launch;
+    await store.commit([{ kind: "launch", value: settled, version: 1 }]);
+    expect(await store.listLiveLaunches()).toEqual([newer]);
+    expect(await store.listLaunchesSince(T0)).toEqual([older.id, newer.id]);
+    expect(await store.listLaunchesSince(T0 + 1)).toEqual([newer.id]);
+    expect(await store.loadLaunch(`lch_${"3".repeat(20)}` as LaunchId)).toBeNull();
+  });
+
+  it("writes a launch together with the look that planned it, or not at all", async () => {
+    const { store } = setUp();
+    const look = { schema: 1, id: "fleet", createdAt: T0, lookedAt: T0, endedAt: null } as const;
+    expect(await store.loadFleet()).toBeNull();
+    await store.commit([{ kind: "fleet", value: look, version: 0 }]);
+    const plan = (value: Launch, version: number) =>
+      store.commit([
+        { kind: "launch", value, version: 0 },
+        { kind: "fleet", value: look, version },
+      ]);
+    expect(await plan(launch("1"), 1)).toBe("committed");
+    expect(await plan(launch("2"), 1)).toBe("conflict");
+    expect(await store.listLiveLaunches()).toEqual([launch("1")]);
+    expect(await store.loadFleet()).toEqual({ value: look, version: 2 });
+  });
+
+  it("reads what an earlier version wrote", async () => {
+    const { store } = setUp();
+    const { launch: _launch, spec: _spec, launchedAt: _at, enrolled: _enrolled, ...former } = machine("1");
+    const value = { ...former, phase: "intended" } as unknown as Machine;
+    await store.commit([{ kind: "machine", value, version: 0 }]);
+    const upgraded = { id: value.id, phase: "destroying", why: "launch_failed", launchedAt: T0, spec: value.image };
+    expect(await store.loadMachine(value.id)).toMatchObject({ version: 1, value: upgraded });
+    expect(await store.listLiveMachines()).toMatchObject([upgraded]);
+    const look = { schema: 1, id: "fleet", createdAt: T0, lookedAt: T0 + 1 } as FleetRecord;
+    await store.commit([{ kind: "fleet", value: look, version: 0 }]);
+    expect(await store.loadFleet()).toEqual({ value: { ...look, endedAt: T0 + 1 }, version: 1 });
+  });
+
+  it("lists machines of a time, gone or not, and counts its runs", async () => {
+    const { store } = setUp();
+    const one = machine("1");
+    await store.commit([{ kind: "machine", value: one, version: 0 }]);
+    const gone = { ...one, phase: "gone", why: "idle", evidence: { at: T0, checks: [] }, claim: null } as Machine;
+    await store.commit([{ kind: "machine", value: gone, version: 1 }]);
+    expect(await store.listMachinesSince(T0)).toEqual([one.id]);
+    expect(await store.listMachinesSince(T0 + 1)).toEqual([]);
+    await store.commit([{ kind: "run", value: run("1", T0 - 1), version: 0 }]);
+    await store.commit([{ kind: "run", value: run("2", T0), version: 0 }]);
+    expect(await store.countRunsSince(T0)).toBe(1);
   });
 
   it("keeps live records for ever and finished ones for a while", async () => {

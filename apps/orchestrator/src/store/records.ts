@@ -1,12 +1,34 @@
-import { isMachineId, isRunId, type Machine, type Run, type Store, type Versioned, type Write } from "@mayfly/core";
+import {
+  AppError,
+  assertNever,
+  type FleetRecord,
+  isLaunchId,
+  isMachineId,
+  isRunId,
+  type Launch,
+  type Machine,
+  type Run,
+  type Store,
+  upgradeMachine,
+  type Versioned,
+  type Write,
+} from "@mayfly/core";
 import type { Redis } from "ioredis";
 import { asking } from "./connection.ts";
 
-/** A commit writes a run and a machine at most, with room to grow. */
+/** A commit writes two records at most, with room to grow. */
 const WRITES_MAX = 4;
 
-/** Runs and machines named in the lists of all; older names go first. */
-const LISTED_MAX = 10_000;
+/** Names in each list of all; older ones go first. More than a thousand machines make in a day, some 10 MB of Redis. */
+const LISTED_MAX = 100_000;
+
+/** How the records of each kind are called together. */
+const plurals: Readonly<Record<Write["kind"], string>> = {
+  run: "runs",
+  machine: "machines",
+  launch: "launches",
+  fleet: "fleets",
+};
 
 /**
  * All writes or none. For each write: key, live index, index of all / version read, record,
@@ -32,12 +54,12 @@ for i = 1, #KEYS, 3 do
 end
 return 1`;
 
-/** Runs and machines in Redis, written by compare-and-set on a version. */
+/** Runs, machines and launches in Redis, written by compare-and-set on a version. */
 export function createRecordStore(deps: { redis: Redis; prefix: string; keepFinishedMs: number }): Store {
   const { redis, prefix, keepFinishedMs } = deps;
   const key = (kind: Write["kind"], id: string) => `${prefix}${kind}:${id}`;
-  const live = (kind: Write["kind"]) => `${prefix}${kind}s:live`;
-  const all = (kind: Write["kind"]) => `${prefix}${kind}s:all`;
+  const live = (kind: Write["kind"]) => `${prefix}${plurals[kind]}:live`;
+  const all = (kind: Write["kind"]) => `${prefix}${plurals[kind]}:all`;
 
   async function load<T>(kind: Write["kind"], id: string): Promise<Versioned<T> | null> {
     const [version, record] = await asking(() => redis.hmget(key(kind, id), "version", "record"));
@@ -49,9 +71,31 @@ export function createRecordStore(deps: { redis: Redis; prefix: string; keepFini
     return found.flatMap((record) => (record === null ? [] : [record.value]));
   }
 
+  /** Names since then, oldest first. The oldest ones of a full list may be missing, so a list as long as that is no answer. */
+  async function listSince(kind: Write["kind"], since: number): Promise<string[]> {
+    const ids = await asking(() => redis.zrange(all(kind), since, "+inf", "BYSCORE"));
+    if (ids.length >= LISTED_MAX) {
+      throw new AppError("STORE_UNAVAILABLE", `there are more ${plurals[kind]} than are listed: ${LISTED_MAX}`);
+    }
+    return ids;
+  }
+
   return {
     loadRun: (id) => load<Run>("run", id),
-    loadMachine: (id) => load<Machine>("machine", id),
+    async loadMachine(id) {
+      const found = await load<Machine>("machine", id);
+      return found && { ...found, value: upgradeMachine(found.value) };
+    },
+    loadLaunch: (id) => load<Launch>("launch", id),
+    async loadFleet() {
+      const found = await load<FleetRecord>("fleet", "fleet");
+      if (found === null) {
+        return null;
+      }
+      // An earlier version wrote no end: its looks are over.
+      const ended: Pick<FleetRecord, "endedAt"> = { endedAt: found.value.lookedAt };
+      return { ...found, value: { ...ended, ...found.value } };
+    },
     async commit(writes) {
       if (writes.length === 0 || writes.length > WRITES_MAX) {
         throw new RangeError(`a commit has 1 to ${WRITES_MAX} writes, not ${writes.length}`);
@@ -81,11 +125,29 @@ export function createRecordStore(deps: { redis: Redis; prefix: string; keepFini
     },
     async listLiveMachines() {
       const ids = await asking(() => redis.zrange(live("machine"), "0", "-1"));
-      return loadAll<Machine>("machine", ids.filter(isMachineId));
+      return (await loadAll<Machine>("machine", ids.filter(isMachineId))).map(upgradeMachine);
     },
+    async listLiveLaunches() {
+      const ids = await asking(() => redis.zrange(live("launch"), "0", "-1"));
+      return loadAll<Launch>("launch", ids.filter(isLaunchId));
+    },
+    listLaunchesSince: async (since) => (await listSince("launch", since)).filter(isLaunchId),
+    listMachinesSince: async (since) => (await listSince("machine", since)).filter(isMachineId),
+    countRunsSince: (since) => asking(() => redis.zcount(all("run"), since, "+inf")),
   };
 }
 
-function isLive(write: Write): boolean {
-  return write.kind === "run" ? !(write.value.phase === "done" && write.value.archived) : write.value.phase !== "gone";
+function isLive({ kind, value }: Write): boolean {
+  switch (kind) {
+    case "run":
+      return !(value.phase === "done" && value.archived);
+    case "machine":
+      return value.phase !== "gone";
+    case "launch":
+      return value.phase === "intended";
+    case "fleet":
+      return true;
+    default:
+      return assertNever(kind);
+  }
 }

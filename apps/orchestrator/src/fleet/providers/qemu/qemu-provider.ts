@@ -1,8 +1,10 @@
+import { createHash } from "node:crypto";
 import { open } from "node:fs/promises";
 import {
   type Clock,
   type Digest,
   type Evidence,
+  type LaunchId,
   type MachineId,
   type PresentMachine,
   type Provider,
@@ -45,7 +47,7 @@ export interface QemuProviderOptions {
 export interface QemuProvider extends Provider {
   /** The folder in which the broker listens for this machine, on `broker.sock`. */
   channelFolder(id: MachineId): string;
-  /** Makes that folder: the broker listens before there is a machine. Idempotent. */
+  /** Makes that folder, should it not be there. Idempotent. */
   ensureChannelFolder(id: MachineId): Promise<void>;
   /** Writes all of a running machine's memory to a file. Needs `debugDump`. */
   dumpMemory(id: MachineId, toFile: string): Promise<void>;
@@ -70,11 +72,18 @@ export function createQemuProvider(options: QemuProviderOptions): QemuProvider {
     name: "qemu",
     acceleration,
     image: image.digest,
-    ensureLaunched: (machine) =>
-      queue(machine.id, async () => {
-        await launch(machine);
-        log.info({ machine: machine.id }, "the machine runs");
-      }),
+    spec: specOf(image.digest, shape),
+    launchCountMax: 1,
+    listingLagMs: 0,
+    planLaunch: () => ({ plan: {}, count: 1 }),
+    ensureLaunched: (wanted) => {
+      const id = machineOfLaunch(wanted.id);
+      return queue(id, async () => {
+        await launch({ id, deadline: wanted.deadline });
+        log.info({ machine: id }, "the machine runs");
+        return { machines: [id], missing: [] };
+      });
+    },
     list: () => listMachines(stateDir, user),
     ensureDestroyed: (id) =>
       queue(id, async (): Promise<Evidence> => {
@@ -117,7 +126,28 @@ async function listMachines(stateDir: string, user: ServiceUser): Promise<Presen
       }
     }
   }
-  return [...ids].map((id) => ({ id, running: running.has(id) }));
+  return [...ids].map((id) => ({
+    id,
+    launch: launchOfMachine(id),
+    running: running.has(id),
+    address: null,
+    spec: null,
+  }));
+}
+
+/** A launch makes one machine, which has the same digits for a name: so either is known from the other. */
+function machineOfLaunch(id: LaunchId): MachineId {
+  return id.replace(/^lch_/, "mch_") as MachineId;
+}
+
+function launchOfMachine(id: MachineId): LaunchId {
+  return id.replace(/^mch_/, "lch_") as LaunchId;
+}
+
+/** The image carries the agent; what is left is the size. */
+function specOf(image: Digest, { acceleration, memoryMib, cpus }: MachineShape): Digest {
+  const text = JSON.stringify([image, acceleration, memoryMib, cpus]);
+  return `sha256:${createHash("sha256").update(text).digest("hex")}` as Digest;
 }
 
 /** The image is checked at each launch (milliseconds after the first), the clock measured at the first. */

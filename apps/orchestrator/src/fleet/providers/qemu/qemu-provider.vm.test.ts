@@ -7,7 +7,17 @@ import { createServer } from "node:net";
 import { homedir, tmpdir, userInfo } from "node:os";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
-import { type Clock, formatId, isAppError, limits, type MachineId } from "@mayfly/core";
+import {
+  type Clock,
+  formatId,
+  intendLaunch,
+  isAppError,
+  type Launch,
+  type LaunchId,
+  limits,
+  type MachineId,
+  type PresentMachine,
+} from "@mayfly/core";
 import { defaultCacheDir, ensureImage, type Image } from "@mayfly/image";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { becomeServiceUser } from "../../../../../../test/support/become-service-user.ts";
@@ -55,7 +65,7 @@ describe("a running machine", () => {
   let guest: Guest;
 
   beforeAll(async () => {
-    await provider.ensureLaunched({ id, deadline: clock.now() + 5 * MINUTES });
+    await provider.ensureLaunched(launchOf(id, clock.now() + 5 * MINUTES));
     guest = await listenToGuest(join(provider.channelFolder(id), "broker.sock"));
   });
 
@@ -64,11 +74,12 @@ describe("a running machine", () => {
     await provider.ensureDestroyed(id);
   });
 
-  it("is listed, and launching it again starts nothing", async () => {
+  it("is listed, and launching it again starts nothing and names the same machine", async () => {
     const before = await findQemu(id);
-    await Promise.all([1, 2].map(() => provider.ensureLaunched({ id, deadline: clock.now() + MINUTES })));
+    const again = await Promise.all([1, 2].map(() => provider.ensureLaunched(launchOf(id, clock.now() + MINUTES))));
+    expect(again).toEqual([1, 2].map(() => ({ machines: [id], missing: [] })));
     expect(await findQemu(id)).toEqual(before);
-    expect(await provider.list()).toContainEqual({ id, running: true });
+    expect(await provider.list()).toContainEqual(listed(id, true));
   });
 
   it("runs under its own uid with no capabilities, no new privileges and system call filters", async () => {
@@ -151,7 +162,7 @@ describe("a running machine", () => {
 
   it("shares its uid with no other machine", async () => {
     const other = mintId();
-    await provider.ensureLaunched({ id: other, deadline: clock.now() + MINUTES });
+    await provider.ensureLaunched(launchOf(other, clock.now() + MINUTES));
     const [one, two] = await Promise.all([findQemu(id), findQemu(other)]);
     await provider.ensureDestroyed(other);
     expect(one.uid).not.toBe(two.uid);
@@ -161,7 +172,7 @@ describe("a running machine", () => {
 describe("ensureDestroyed", () => {
   it("leaves nothing of a running machine, and its evidence names each thing looked for", async () => {
     const id = mintId();
-    await provider.ensureLaunched({ id, deadline: clock.now() + MINUTES });
+    await provider.ensureLaunched(launchOf(id, clock.now() + MINUTES));
     const { pid, uid } = await findQemu(id);
     const evidence = await provider.ensureDestroyed(id);
     expect(evidence.checks.map(({ absent }) => absent)).toEqual(evidence.checks.map(() => true));
@@ -191,7 +202,7 @@ describe("ensureDestroyed", () => {
     const { root, record } = machineFolder(stateDir, id);
     await mkdir(root, { mode: 0o700 });
     await writeFile(`${record}.new`, "{");
-    expect(await provider.list()).toContainEqual({ id, running: false });
+    expect(await provider.list()).toContainEqual(listed(id, false));
     await provider.ensureDestroyed(id);
     await expect(stat(root)).rejects.toThrow("ENOENT");
   });
@@ -209,14 +220,14 @@ describe("ensureDestroyed", () => {
 describe("ensureLaunched", () => {
   it("refuses a machine whose deadline has passed", async () => {
     const id = mintId();
-    const launch = provider.ensureLaunched({ id, deadline: clock.now() - 1 });
+    const launch = provider.ensureLaunched(launchOf(id, clock.now() - 1));
     await expect(launch).rejects.toMatchObject({ code: "MACHINE_LAUNCH_FAILED" });
     await provider.ensureDestroyed(id);
   });
 
   it("says what QEMU said when it does not start, and leaves no process", async () => {
     const id = mintId();
-    const launch = create({ cpus: 4000 }).ensureLaunched({ id, deadline: clock.now() + MINUTES });
+    const launch = create({ cpus: 4000 }).ensureLaunched(launchOf(id, clock.now() + MINUTES));
     await expect(launch).rejects.toThrow(/Invalid SMP CPUs|maxcpus/);
     await provider.ensureDestroyed(id);
   });
@@ -227,9 +238,9 @@ describe("a machine whose launcher was killed", () => {
     const id = mintId();
     await launchAndDie(id, clock.now() + 2 * MINUTES);
     const heir = create({ debugDump: true });
-    expect(await heir.list()).toContainEqual({ id, running: true });
+    expect(await heir.list()).toContainEqual(listed(id, true));
     const qemu = await findQemu(id);
-    await heir.ensureLaunched({ id, deadline: clock.now() + 2 * MINUTES });
+    await heir.ensureLaunched(launchOf(id, clock.now() + 2 * MINUTES));
     expect(await findQemu(id)).toEqual(qemu);
 
     const dump = join(stateDir, "memory.core");
@@ -249,10 +260,10 @@ describe("a machine whose launcher was killed", () => {
     const id = mintId();
     const deadline = clock.now() + 10_000;
     await launchAndDie(id, deadline);
-    expect(await provider.list()).toContainEqual({ id, running: true });
-    await vi.waitFor(async () => expect(await provider.list()).toContainEqual({ id, running: false }), 20_000);
+    expect(await provider.list()).toContainEqual(listed(id, true));
+    await vi.waitFor(async () => expect(await provider.list()).toContainEqual(listed(id, false)), 20_000);
     expect(clock.now()).toBeGreaterThanOrEqual(deadline - 1000);
-    const again = provider.ensureLaunched({ id, deadline: clock.now() + MINUTES });
+    const again = provider.ensureLaunched(launchOf(id, clock.now() + MINUTES));
     await expect(again).rejects.toThrow("ran and has ended");
     await provider.ensureDestroyed(id);
   });
@@ -302,6 +313,23 @@ function create(overrides: Partial<Parameters<typeof createQemuProvider>[0]> = {
   });
 }
 
+/** The launch that makes this machine. */
+function launchOf(id: MachineId, deadline: number): Launch {
+  const launch = intendLaunch({
+    id: id.replace("mch_", "lch_") as LaunchId,
+    provider,
+    count: 1,
+    plan: {},
+    now: clock.now(),
+    runMsMax: limits.runMsMax,
+  });
+  return { ...launch, deadline };
+}
+
+function listed(id: MachineId, running: boolean): PresentMachine {
+  return { id, launch: id.replace("mch_", "lch_") as LaunchId, running, address: null, spec: null };
+}
+
 function mintId(): MachineId {
   return formatId("mch", clock.now(), randomBytes(10)) as MachineId;
 }
@@ -332,7 +360,7 @@ async function launchAndDie(id: MachineId, deadline: number): Promise<void> {
     const provider = createQemuProvider({
       ...settings, confine: createConfine(settings.user), clock: { now: () => Date.now() }, log: { info() {} },
     });
-    await provider.ensureLaunched(${JSON.stringify({ id, deadline })});
+    await provider.ensureLaunched(${JSON.stringify(launchOf(id, deadline))});
     console.log("launched");
     setInterval(() => {}, 1000);
   `;

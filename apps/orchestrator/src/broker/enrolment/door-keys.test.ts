@@ -1,0 +1,33 @@
+import { generateKeyPairSync } from "node:crypto";
+import { chmod, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { makeFolder } from "../../store/test-redis.fixture.ts";
+import { loadDoorKeys } from "./door-keys.ts";
+
+let folder: string;
+beforeEach(async () => {
+  folder = await makeFolder();
+});
+afterEach(() => rm(folder, { recursive: true, force: true }));
+
+describe("the door's keys", () => {
+  it("are refused when somebody else may read one", async () => {
+    await loadDoorKeys(folder, 0);
+    await chmod(join(folder, "authority.key"), 0o640);
+    await expect(loadDoorKeys(folder, 0)).rejects.toMatchObject({ code: "CONFIG_INVALID" });
+  });
+
+  it.each([
+    ["no key at all", () => "hello"],
+    ["a key of another kind", () => pemOf(generateKeyPairSync("ed25519").privateKey)],
+    ["a key on another curve", () => pemOf(generateKeyPairSync("ec", { namedCurve: "P-384" }).privateKey)],
+  ])("are refused when one is %s", async (_what, make) => {
+    await writeFile(join(folder, "server.key"), make(), { mode: 0o600 });
+    await expect(loadDoorKeys(folder, 0)).rejects.toMatchObject({ code: "CONFIG_INVALID" });
+  });
+});
+
+function pemOf(key: ReturnType<typeof generateKeyPairSync>["privateKey"]): string {
+  return key.export({ type: "pkcs8", format: "pem" }).toString();
+}

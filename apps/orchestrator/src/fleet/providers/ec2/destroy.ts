@@ -1,0 +1,131 @@
+import type { EC2Client } from "@aws-sdk/client-ec2";
+import { AppError, type Clock, type Evidence, type Instant, type MachineId } from "@mayfly/core";
+import type { Logger } from "pino";
+import { absenceChecks, hasEnded, isOwn, type Trace } from "./absence.ts";
+import { findLiving, type SeenInstance, type SeenThing } from "./describe.ts";
+import type { Pause } from "./ec2-client.ts";
+import { instanceIdOf } from "./machine-id.ts";
+import { createRemovals, type Removals } from "./removals.ts";
+import type { Reading, SharedReading } from "./shared-reading.ts";
+import type { Traces } from "./traces.ts";
+
+/** Machines that are to go at about the same time go in one call. */
+const GATHER_MS = 100;
+
+export interface DestroyDeps {
+  readonly ec2: EC2Client;
+  readonly clock: Clock;
+  readonly pause: Pause;
+  readonly log: Logger;
+  readonly instances: SharedReading<readonly SeenInstance[]>;
+  readonly things: SharedReading<readonly SeenThing[]>;
+  readonly traces: Traces;
+}
+
+/** Ends machines and proves it: so many calls in one go, however many machines. */
+export interface Destroyer {
+  /** Idempotent. Throws MACHINE_NOT_GONE until everything of the machine was looked for and not found. */
+  ensureDestroyed(id: MachineId): Promise<Evidence>;
+  /** Deletes what is attached to nothing and was left behind. Throws PROVIDER_UNAVAILABLE. */
+  tidy(): Promise<void>;
+}
+
+export function createDestroyer(deps: DestroyDeps): Destroyer {
+  let wanted = new Map<string, PromiseWithResolvers<Evidence>>();
+  let busy = false;
+  const removals = createRemovals(deps);
+
+  async function work(): Promise<void> {
+    busy = true;
+    while (wanted.size > 0) {
+      await deps.pause(GATHER_MS);
+      const batch = wanted;
+      wanted = new Map();
+      await destroyBatch(deps, removals, batch);
+    }
+    busy = false;
+  }
+
+  return {
+    async ensureDestroyed(id) {
+      const instanceId = instanceIdOf(id);
+      if (instanceId === null) {
+        return { at: deps.clock.now(), checks: [{ what: `an instance that could be machine ${id}`, absent: true }] };
+      }
+      const promised = wanted.get(instanceId) ?? Promise.withResolvers<Evidence>();
+      wanted.set(instanceId, promised);
+      if (!busy) {
+        void work();
+      }
+      return promised.promise;
+    },
+    tidy: async () => removals.removeLoose((await deps.things.recent()).value, () => false),
+  };
+}
+
+type Checks = Evidence["checks"];
+type Batch = ReadonlyMap<string, PromiseWithResolvers<Evidence>>;
+
+async function destroyBatch(deps: DestroyDeps, removals: Removals, batch: Batch): Promise<void> {
+  try {
+    const found = await look(deps, removals, [...batch.keys()]);
+    for (const [id, promised] of batch) {
+      answer(promised, found.get(id) ?? [], deps.clock.now());
+    }
+  } catch (cause) {
+    for (const [id, promised] of batch) {
+      promised.reject(new AppError("MACHINE_NOT_GONE", `whether ${id} is gone cannot be seen`, { cause }));
+    }
+  }
+}
+
+async function look(deps: DestroyDeps, removals: Removals, ids: readonly string[]): Promise<Map<string, Checks>> {
+  const { clock, things, traces } = deps;
+  const { begunAt, value } = await terminate(deps, removals, ids);
+  const now = clock.now();
+  const seen = new Map(value.map((instance) => [instance.id, instance]));
+  const known = new Map(ids.map((id): [string, Trace] => [id, traces.ask(id, seen.has(id), now)]));
+  const over = [...known].filter(([id, trace]) => hasEnded({ seen: seen.get(id), trace, now }));
+  // The listing goes by the fleet's tag: a machine without it is not listed and may well live.
+  const unlisted = new Set(over.map(([id]) => id).filter((id) => !seen.has(id)));
+  const living = await findLiving(deps, [...unlisted]);
+  const ended = new Map(over.filter(([id]) => !living.has(id)));
+  // Read after the listing that shows their end: what a dying machine still has is no leak.
+  const present = ended.size === 0 ? null : (await things.after(begunAt)).value;
+  if (present !== null) {
+    await removals.removeLoose(present, (thing) => [...ended].some(([id, trace]) => isOwn(id, trace, thing)));
+  }
+  return new Map(
+    [...known].map(([id, trace]) => {
+      const isOver = ended.has(id);
+      const lives = unlisted.has(id) ? living.has(id) : null;
+      return [id, absenceChecks({ instanceId: id, ended: isOver, lives, trace, things: isOver ? present : null })];
+    }),
+  );
+}
+
+/** Asks for the end of what still lives. Answers a listing that was read afterwards. */
+async function terminate(
+  { clock, instances }: DestroyDeps,
+  removals: Removals,
+  ids: readonly string[],
+): Promise<Reading<readonly SeenInstance[]>> {
+  const before = await instances.recent();
+  const seen = new Map(before.value.map((instance) => [instance.id, instance]));
+  const alive = ids.filter((id) => !isEnding(seen.get(id)));
+  const hasAsked = await removals.terminate(alive, (id) => seen.has(id));
+  return hasAsked ? instances.after(clock.now()) : before;
+}
+
+function isEnding(seen: SeenInstance | undefined): boolean {
+  return seen?.state === "shutting-down" || seen?.state === "terminated";
+}
+
+function answer(promised: PromiseWithResolvers<Evidence>, checks: Checks, at: Instant): void {
+  const left = checks.filter(({ absent }) => !absent).map(({ what }) => what);
+  if (checks.length > 0 && left.length === 0) {
+    promised.resolve({ at, checks });
+  } else {
+    promised.reject(new AppError("MACHINE_NOT_GONE", `still there: ${left.join(", ")}`));
+  }
+}

@@ -1,0 +1,53 @@
+import { App, Stack } from "aws-cdk-lib";
+import { addLaunchTemplate } from "./machines.ts";
+import { addNetwork } from "./network.ts";
+import { someParameters } from "./parameters.fixture.ts";
+import { endRights, launchRights, readRights } from "./rights.ts";
+import { settingsFile } from "./settings-file.ts";
+import { machineTemplate, type Json, type Template } from "./template.fixture.ts";
+
+/** What CloudFormation puts in, made up. */
+const made: Readonly<Record<string, string>> = {
+  "MachineTemplate.LaunchTemplateId": "lt-0123456789abcdef0",
+  "MachineTemplate.LatestVersionNumber": "7",
+  "MachineSubnet0.SubnetId": "subnet-0123456789abcdef0",
+  "MachineSubnet1.SubnetId": "subnet-0123456789abcdef1",
+};
+
+/** What machines are made from, without the rest of the deployment. */
+export interface Machines {
+  /** As CloudFormation would make it. */
+  readonly launchTemplate: Json;
+  /** The service's settings file. */
+  readonly settings: string;
+  /** What a host may ask of EC2, by name. */
+  readonly actions: readonly string[];
+}
+
+export function synthesizeMachines(outdir: string): Machines {
+  // No default of the service's, so that it is seen to be written down.
+  const parameters = someParameters({ brokerPort: 9443 });
+  const app = new App({ outdir });
+  const stack = new Stack(app, "Stack");
+  const network = addNetwork(stack, parameters);
+  const template = addLaunchTemplate(stack, { parameters, network: network.machines });
+  const settings = fill(stack.resolve(settingsFile({ parameters, network, template })));
+  const fleet = { stack, parameters, template, network: network.machines };
+  const actions = [launchRights, endRights, readRights].flatMap((rights) =>
+    rights(fleet).flatMap((statement) => statement.actions),
+  );
+  return {
+    launchTemplate: machineTemplate(app.synth().getStackArtifact("Stack").template as Template),
+    settings,
+    actions: [...new Set(actions)],
+  };
+}
+
+function fill(value: Json): string {
+  if (typeof value === "string") {
+    return value;
+  }
+  const [separator, parts] = value["Fn::Join"] ?? ["", []];
+  const attribute = value["Fn::GetAtt"]?.join(".");
+  return attribute === undefined ? parts.map(fill).join(separator) : (made[attribute] ?? `(${attribute})`);
+}

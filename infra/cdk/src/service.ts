@@ -1,0 +1,194 @@
+import { Duration, type Stack } from "aws-cdk-lib";
+import {
+  AutoScalingGroup,
+  BlockDeviceVolume,
+  EbsDeviceVolumeType,
+  HealthChecks,
+  ScalingEvents,
+  UpdatePolicy,
+} from "aws-cdk-lib/aws-autoscaling";
+import {
+  type CfnLaunchTemplate,
+  InstanceType,
+  LaunchTemplate,
+  MachineImage,
+  Peer,
+  Port,
+  SecurityGroup,
+  UserData,
+} from "aws-cdk-lib/aws-ec2";
+import { PolicyStatement, Role, ServicePrincipal } from "aws-cdk-lib/aws-iam";
+import type { CfnKey } from "aws-cdk-lib/aws-kms";
+import type { Topic } from "aws-cdk-lib/aws-sns";
+import type { Construct } from "constructs";
+import { acknowledge } from "./acknowledge.ts";
+import type { Cache } from "./cache.ts";
+import type { Network } from "./network.ts";
+import type { Parameters } from "./parameters.ts";
+import { endRights, launchRights, neverRights, readRights } from "./rights.ts";
+import { settingsFile } from "./settings-file.ts";
+import type { Secrets, State } from "./state.ts";
+
+const NFS_PORT = 2049;
+const DISK_GIB = 40;
+/** A host mounts the state folder, fetches secrets and starts: minutes, with room. */
+const GRACE = Duration.minutes(10);
+
+export interface ServiceInput {
+  readonly stack: Stack;
+  readonly parameters: Parameters;
+  readonly network: Network;
+  readonly template: CfnLaunchTemplate;
+  readonly cache: Cache;
+  readonly state: State;
+  readonly secrets: Secrets;
+  readonly appKey: CfnKey | null;
+  readonly alarms: Topic;
+}
+
+export interface Service {
+  readonly group: AutoScalingGroup;
+  readonly securityGroup: SecurityGroup;
+  readonly role: Role;
+}
+
+/**
+ * Hosts of the service, on EC2 and not on Fargate: its processes are three users, and git is confined in user namespaces
+ * with subordinate uids. Fargate allows neither newuidmap nor mounts in a namespace.
+ */
+export function addService(scope: Construct, input: ServiceInput): Service {
+  const { parameters, network, alarms } = input;
+  const role = addRole(scope, input);
+  const securityGroup = addSecurityGroup(scope, input);
+  const userData = UserData.custom(userDataOf(input));
+  const template = new LaunchTemplate(scope, "HostTemplate", {
+    machineImage: MachineImage.genericLinux({ [parameters.region]: parameters.serviceImageId }),
+    instanceType: new InstanceType(parameters.serviceInstanceType),
+    role,
+    securityGroup,
+    userData,
+    requireImdsv2: true,
+    httpPutResponseHopLimit: 1,
+    associatePublicIpAddress: false,
+    blockDevices: [
+      {
+        deviceName: "/dev/xvda",
+        volume: BlockDeviceVolume.ebs(DISK_GIB, {
+          encrypted: true,
+          volumeType: EbsDeviceVolumeType.GP3,
+          deleteOnTermination: true,
+        }),
+      },
+    ],
+  });
+  const group = new AutoScalingGroup(scope, "Hosts", {
+    vpc: network.vpc,
+    vpcSubnets: { subnets: network.serviceSubnets },
+    launchTemplate: template,
+    minCapacity: parameters.replicas,
+    maxCapacity: parameters.replicas,
+    // By EC2's own checks alone: the host that waits answers no load balancer, and must not be replaced for it.
+    healthChecks: HealthChecks.ec2({ gracePeriod: GRACE }),
+    updatePolicy: UpdatePolicy.rollingUpdate({ maxBatchSize: 1, minInstancesInService: parameters.replicas - 1 }),
+    notifications: [{ topic: alarms, scalingEvents: ScalingEvents.ALL }],
+  });
+  return { group, securityGroup, role };
+}
+
+function addRole(scope: Construct, input: ServiceInput): Role {
+  const { stack, parameters, network, template, cache, state, secrets, appKey } = input;
+  const role = new Role(scope, "HostRole", {
+    assumedBy: new ServicePrincipal("ec2.amazonaws.com"),
+    description: "Hosts of Mayfly. Machines have no role at all.",
+  });
+  const fleet = { stack, parameters, template, network: network.machines };
+  const statements = [...launchRights(fleet), ...endRights(fleet), ...readRights(fleet), ...neverRights()];
+  for (const statement of statements) {
+    role.addToPolicy(statement);
+  }
+  role.addToPolicy(
+    new PolicyStatement({
+      sid: "ReadSecrets",
+      actions: ["secretsmanager:GetSecretValue"],
+      resources: [...Object.values(secrets).map(({ ref }) => ref), cache.token.secretArn],
+    }),
+  );
+  role.addToPolicy(
+    new PolicyStatement({
+      sid: "MountState",
+      actions: ["elasticfilesystem:ClientMount", "elasticfilesystem:ClientWrite", "elasticfilesystem:ClientRootAccess"],
+      resources: [state.files.fileSystemArn],
+    }),
+  );
+  if (appKey !== null) {
+    role.addToPolicy(
+      new PolicyStatement({
+        sid: "SignAsTheApp",
+        actions: ["kms:Sign"],
+        resources: [appKey.attrArn],
+        conditions: { StringEquals: { "kms:SigningAlgorithm": "RSASSA_PKCS1_V1_5_SHA_256" } },
+      }),
+    );
+  }
+  acknowledgeWildcards(role, parameters);
+  return role;
+}
+
+function addSecurityGroup(scope: Construct, { network, cache, state }: ServiceInput): SecurityGroup {
+  const group = new SecurityGroup(scope, "HostSecurityGroup", {
+    vpc: network.vpc,
+    description: "Hosts of the service: in from the load balancers, out by TLS",
+    allowAllOutbound: false,
+  });
+  // GitHub, the model and AWS have no addresses that stay the same.
+  group.addEgressRule(Peer.anyIpv4(), Port.tcp(443), "GitHub, the model and AWS");
+  for (const [other, port, description] of [
+    [cache.securityGroup, cache.port, "records"],
+    [state.securityGroup, NFS_PORT, "state folder"],
+  ] as const) {
+    group.addEgressRule(other, Port.tcp(port), description);
+    other.addIngressRule(group, Port.tcp(port), description);
+  }
+  return group;
+}
+
+/** What a host is told at its first start. Nothing of it is secret, and all of it is ours: parameters and ids. */
+function userDataOf(input: ServiceInput): string {
+  const { parameters, cache, state, secrets } = input;
+  return [
+    "#!/bin/bash",
+    "set -euo pipefail",
+    "install -d -m 0755 /etc/mayfly",
+    "cat > /etc/mayfly/mayfly.yaml <<'EOF'",
+    settingsFile(input),
+    "EOF",
+    "cat > /etc/mayfly/aws.json <<'EOF'",
+    `{ "region": "${parameters.region}",`,
+    `  "cache": { "host": "${cache.endpoint}", "port": ${cache.port}, "token": "${cache.token.secretArn}" },`,
+    `  "app_key": "${secrets.appKey.ref}",`,
+    `  "webhook_secret": "${secrets.webhookSecret.ref}",`,
+    `  "model_key": "${secrets.modelKey.ref}" }`,
+    "EOF",
+    `echo '${state.files.fileSystemId}:/ /var/lib/mayfly efs _netdev,tls,iam 0 0' >> /etc/fstab`,
+    "systemctl daemon-reload",
+    "mount /var/lib/mayfly",
+    "systemctl enable --now mayfly.service",
+    "",
+  ].join("\n");
+}
+
+/** Where a right cannot be narrowed by its resource it is narrowed by a condition; these are all there are. */
+function acknowledgeWildcards(role: Role, { region }: Parameters): void {
+  for (const kind of ["instance", "volume", "network-interface", "spot-instances-request", "fleet"]) {
+    acknowledge(
+      role,
+      `AwsSolutions-IAM5[Resource::arn:<AWS::Partition>:ec2:${region}:<AWS::AccountId>:${kind}/*]`,
+      "Ids are made by EC2 at the launch. Each statement is bound to the fleet's tag or to the call that makes it",
+    );
+  }
+  acknowledge(
+    role,
+    "AwsSolutions-IAM5[Resource::*]",
+    "Describe calls know no resource, and are bound to the region. The others with it deny",
+  );
+}

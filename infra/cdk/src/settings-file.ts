@@ -1,0 +1,47 @@
+import { Fn } from "aws-cdk-lib";
+import type { CfnLaunchTemplate } from "aws-cdk-lib/aws-ec2";
+import type { Network } from "./network.ts";
+import type { Parameters } from "./parameters.ts";
+
+/** Where the load balancer finds the service. */
+export const WEBHOOK_PORT = 3000;
+
+/**
+ * The service's settings file as this deployment has it, JSON and so YAML as well. No secret is in it: those come by the
+ * environment (infra/systemd/aws).
+ */
+export function settingsFile(options: {
+  parameters: Parameters;
+  network: Network;
+  template: CfnLaunchTemplate;
+}): string {
+  const { parameters, network, template } = options;
+  // Parts that are known after the deployment alone are put in as CloudFormation's own text.
+  return JSON.stringify(
+    {
+      state_dir: "/var/lib/mayfly",
+      github: { app_id: parameters.githubAppId, private_key_file: "/run/mayfly-secrets/app.pem" },
+      listen: {
+        webhook: { host: "0.0.0.0", port: WEBHOOK_PORT },
+        machines: { host: "0.0.0.0", port: parameters.brokerPort },
+      },
+      fleet: {
+        provider: "ec2",
+        machines_max: parameters.machinesMax,
+        ec2: {
+          name: parameters.name,
+          region: parameters.region,
+          launch_template: template.attrLaunchTemplateId,
+          launch_template_version: "@version@",
+          image_digest: parameters.machineImageDigest,
+          subnets: "@subnets@",
+          instance_types: parameters.machineInstanceTypes,
+        },
+      },
+    },
+    null,
+    2,
+  )
+    .replace('"@version@"', template.attrLatestVersionNumber)
+    .replace('"@subnets@"', `["${Fn.join('", "', [...network.machines.subnetIds])}"]`);
+}

@@ -1,0 +1,4 @@
+export function filesOf(
+  settings: { cache: { host: string; port: number } },
+  secrets: { token: string; appKey: string; webhookSecret: string; modelKey: string },
+): { environment: string; appKey: string };

@@ -1,0 +1,220 @@
+/** What there is in the stand-in's one account and region. */
+import type { Blueprint, Disk } from "./blueprint.ts";
+import type { Buckets } from "./buckets.ts";
+import { type Chance, createChance } from "./chance.ts";
+import type { Guests } from "./guests.ts";
+import type { FakeTemplate } from "./templates.ts";
+
+export type Tags = Record<string, string>;
+export type Lifecycle = "spot" | "on-demand";
+
+/** Something that was made but may not show yet: EC2 is eventually consistent. */
+export interface Hidden {
+  /** Rises with each thing made: the order of a listing. */
+  readonly ordinal: number;
+  /** Not shown before (epoch milliseconds). */
+  readonly hiddenUntil: number;
+  /** Nor to the first so many looks. */
+  hiddenLooks: number;
+}
+
+export interface FakeInstance extends Hidden {
+  readonly id: string;
+  readonly reservationId: string;
+  readonly launchIndex: number;
+  readonly blueprint: Blueprint;
+  readonly subnet: FakeSubnet;
+  readonly privateIp: string;
+  readonly tags: Tags;
+  readonly fleetId: string | null;
+  readonly clientToken: string | null;
+  readonly launchedAt: number;
+  /** When EC2 takes a spot machine back; null for never. */
+  interruptAt: number | null;
+  phase: "pending" | "running" | "shutting-down" | "terminated" | "stopped";
+  reason: { readonly code: string; readonly message: string } | null;
+  /** Set once it is shutting down. */
+  terminatedAt: number | null;
+}
+
+export interface FakeVolume extends Hidden {
+  readonly id: string;
+  readonly zone: string;
+  readonly disk: Disk;
+  readonly tags: Tags;
+  readonly createdAt: number;
+  /** Null once nothing holds it. */
+  instanceId: string | null;
+}
+
+export interface FakeInterface extends Hidden {
+  readonly id: string;
+  readonly subnet: FakeSubnet;
+  readonly privateIp: string;
+  readonly publicIp: string | null;
+  readonly groups: readonly string[];
+  readonly deleteOnTermination: boolean;
+  readonly tags: Tags;
+  readonly createdAt: number;
+  instanceId: string | null;
+}
+
+export interface FakeSubnet {
+  readonly id: string;
+  readonly vpcId: string;
+  readonly zone: string;
+  readonly zoneId: string;
+  /** The first three numbers of its addresses begin with this: `10.20.16` stands for 10.20.16.0/20. */
+  readonly base: readonly [number, number, number];
+  readonly cidr: string;
+}
+
+export interface FakeType {
+  readonly name: string;
+  readonly vcpus: number;
+  readonly memoryMib: number;
+  /** On demand, per hour. */
+  readonly dollars: number;
+  /** The zones' letters where it is offered. */
+  readonly zones: string;
+}
+
+/** A limit on capacity: of all machines that match it, so many can live at once. */
+export interface CapacityRule {
+  readonly type?: string;
+  readonly zone?: string;
+  readonly lifecycle?: Lifecycle;
+  readonly machines: number;
+}
+
+/** TCP to or from one range of addresses. */
+interface Permission {
+  readonly cidr: string;
+  readonly port: number;
+}
+
+/** The first two numbers of every address: `[10, 20]` stands for 10.20.0.0/16. */
+export type Network = readonly [number, number];
+
+export interface Place {
+  readonly region: string;
+  readonly account: string;
+  readonly vpc: { readonly id: string; readonly cidr: string; dnsSupport: boolean; dnsHostnames: boolean };
+  readonly subnets: readonly FakeSubnet[];
+  readonly group: { readonly id: string; readonly name: string; ingress: Permission[]; egress: Permission[] };
+  readonly image: {
+    readonly id: string;
+    readonly name: string;
+    readonly rootDevice: string;
+    readonly sizeGib: number;
+    readonly tags: Tags;
+  };
+  readonly types: readonly FakeType[];
+}
+
+/** How things go wrong by themselves. Rates are from 0 to 1; everything is off unless it is set. */
+export interface Chaos {
+  /** A new thing shows after up to so long. */
+  readonly hiddenMs: number;
+  /** A new thing is missed by up to so many looks. */
+  readonly hiddenLooks: number;
+  /** Answers that never arrive though the action was carried out. */
+  readonly lostReplies: number;
+  /** Calls that never arrive. */
+  readonly lostCalls: number;
+  /** Calls that are carried out twice. */
+  readonly duplicates: number;
+  /** Calls answered with InternalError, Unavailable or RequestLimitExceeded, without effect. */
+  readonly errors: number;
+  /** Offerings that are out of capacity, drawn per launch. */
+  readonly noCapacity: number;
+  /** Volumes and interfaces that stay behind though they were to be deleted with their machine. */
+  readonly leaks: number;
+  /** Spot machines that are taken back within `interruptWithinMs`. */
+  readonly interruptions: number;
+  readonly interruptWithinMs: number;
+}
+
+/** How long things take. */
+export interface Pace {
+  readonly pendingMs: number;
+  /** From TerminateInstances to `terminated`, where the guest is asked to shut down. */
+  readonly terminationMs: number;
+  /** The same with SkipOsShutdown. */
+  readonly skippedTerminationMs: number;
+}
+
+export interface World {
+  readonly place: Place;
+  readonly clock: () => number;
+  chaos: Chaos;
+  readonly pace: Pace;
+  readonly buckets: Buckets;
+  readonly guests: Guests;
+  /** One chance for names, one for misfortune: a fault more does not rename what follows. */
+  readonly names: Chance;
+  readonly luck: Chance;
+  readonly instances: Map<string, FakeInstance>;
+  readonly volumes: Map<string, FakeVolume>;
+  readonly interfaces: Map<string, FakeInterface>;
+  readonly templates: Map<string, FakeTemplate>;
+  /** Answers to calls with a client token, by action and token. */
+  readonly answered: Map<string, { readonly input: string; readonly answer: object }>;
+  readonly capacity: CapacityRule[];
+  readonly consoles: Map<string, string>;
+  /** Addresses handed out so far, by subnet. */
+  readonly addressesGiven: Map<string, number>;
+  /** Things made so far. */
+  made: number;
+  /** Machines that may live at once, by lifecycle; null for no quota. */
+  quota: Record<Lifecycle, number | null>;
+  /** Whether a freed address is handed out again at once. */
+  reusesAddresses: boolean;
+}
+
+const TYPES: readonly FakeType[] = [
+  { name: "m7i.large", vcpus: 2, memoryMib: 8_192, dollars: 0.1008, zones: "abc" },
+  { name: "m7a.large", vcpus: 2, memoryMib: 8_192, dollars: 0.11592, zones: "abc" },
+  { name: "m6i.large", vcpus: 2, memoryMib: 8_192, dollars: 0.096, zones: "abc" },
+  { name: "m6a.large", vcpus: 2, memoryMib: 8_192, dollars: 0.0864, zones: "abc" },
+  { name: "c7i.xlarge", vcpus: 4, memoryMib: 8_192, dollars: 0.1785, zones: "abc" },
+  { name: "r7i.large", vcpus: 2, memoryMib: 16_384, dollars: 0.1323, zones: "ab" },
+];
+
+/** One network of three subnets in three zones, one group that lets nothing in, one image, six types. */
+export function createPlace(region: string, seed: number, [first, second]: Network = [10, 20]): Place {
+  const names = createChance(seed ^ 0x5eed);
+  const vpcId = `vpc-${names.hex(17)}`;
+  const subnets = ["a", "b", "c"].map((letter, index): FakeSubnet => {
+    const third = 16 * (index + 1);
+    return {
+      id: `subnet-${names.hex(17)}`,
+      vpcId,
+      zone: `${region}${letter}`,
+      zoneId: `use1-az${index + 1}`,
+      base: [first, second, third],
+      cidr: `${first}.${second}.${third}.0/20`,
+    };
+  });
+  return {
+    region,
+    account: "123456789012",
+    vpc: { id: vpcId, cidr: `${first}.${second}.0.0/16`, dnsSupport: false, dnsHostnames: false },
+    subnets,
+    group: { id: `sg-${names.hex(17)}`, name: "machines", ingress: [], egress: [] },
+    image: { id: `ami-${names.hex(17)}`, name: "mayfly-machine", rootDevice: "/dev/xvda", sizeGib: 2, tags: {} },
+    types: TYPES,
+  };
+}
+
+/** Whether a look finds the thing; each look that does not counts. */
+export function isVisible(world: World, thing: Hidden): boolean {
+  if (thing.hiddenUntil > world.clock()) {
+    return false;
+  }
+  if (thing.hiddenLooks === 0) {
+    return true;
+  }
+  thing.hiddenLooks -= 1;
+  return false;
+}

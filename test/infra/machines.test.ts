@@ -1,0 +1,115 @@
+import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { CreateFleetCommand, type EC2Client, type RequestLaunchTemplateData } from "@aws-sdk/client-ec2";
+import { parseConfig } from "@mayfly/core";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { synthesizeMachines } from "../../infra/cdk/src/machines.fixture.ts";
+import { type Ec2Fake, startEc2Fake } from "../fakes/ec2/server.ts";
+import { addTemplate, createTestClient, fleetRequest } from "../fakes/ec2/testing.ts";
+
+let folder: string;
+let launchTemplate: RequestLaunchTemplateData;
+let settings: string;
+let actions: readonly string[];
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "mayfly-cdk-"));
+  ({ launchTemplate, settings, actions } = synthesizeMachines(folder));
+});
+
+afterAll(async () => {
+  await rm(folder, { recursive: true, force: true });
+});
+
+describe("the launch template of the deployment, as EC2 takes it", () => {
+  let fake: Ec2Fake;
+  let client: EC2Client;
+
+  beforeEach(async () => {
+    fake = await startEc2Fake({ throttle: null });
+    client = createTestClient(fake);
+  });
+
+  afterEach(async () => {
+    client.destroy();
+    await fake.close();
+  });
+
+  it("makes machines with nothing on them but the image", async () => {
+    const [nic, ...others] = launchTemplate.NetworkInterfaces ?? [];
+    expect(others).toEqual([]);
+    // What CloudFormation fills in is the stand-in's here.
+    const filled = {
+      ...launchTemplate,
+      ImageId: fake.place.image.id,
+      NetworkInterfaces: [{ ...nic, Groups: [fake.place.group.id] }],
+    };
+    const template = await addTemplate(client, fake, filled);
+    await client.send(new CreateFleetCommand(fleetRequest(fake, template, 1)));
+    expect(fake.violations).toEqual([]);
+    expect(fake.state.instances()).toMatchObject([
+      {
+        tags: { "mayfly:fleet": "mayfly" },
+        blueprint: {
+          keyName: null,
+          profile: null,
+          userData: null,
+          hasPublicAddress: false,
+          shutdownBehavior: "terminate",
+          metadata: { endpoint: "disabled", tokens: "required" },
+        },
+      },
+    ]);
+    const disk = { encrypted: true, deleteOnTermination: true, type: "gp3", initializationRate: 200 };
+    expect(fake.state.volumes()).toMatchObject([{ tags: { "mayfly:fleet": "mayfly" }, disk }]);
+    expect(fake.state.interfaces()).toMatchObject([{ tags: { "mayfly:fleet": "mayfly" }, publicIp: null }]);
+  });
+});
+
+describe("the settings file of the deployment", () => {
+  it("is one that the service reads, and names the machines' template, subnets and types", () => {
+    const environment = {
+      MAYFLY_WEBHOOK_SECRET: "sixteen-characters",
+      MAYFLY_REDIS_URL: "rediss://:token@cache.example.com:6380",
+      OPENAI_API_KEY: "sk-example",
+    };
+    const read = parseConfig({ file: { name: "mayfly.yaml", text: settings }, environment, isRoot: true });
+    expect(read).toMatchObject({
+      ok: true,
+      config: {
+        // The load balancers of both doors are on other hosts: loopback would keep everybody out.
+        listen: { webhook: { host: "0.0.0.0", port: 3000 }, machines: { host: "0.0.0.0", port: 9443 } },
+        fleet: {
+          provider: "ec2",
+          machinesMax: 20,
+          ec2: {
+            fleet: "mayfly",
+            region: "eu-central-1",
+            launchTemplate: { id: "lt-0123456789abcdef0", version: 7 },
+            subnets: ["subnet-0123456789abcdef0", "subnet-0123456789abcdef1"],
+          },
+        },
+      },
+    });
+  });
+});
+
+describe("the rights of a host", () => {
+  it("are those that the provider asks for, and what EC2 asks for in its name", async () => {
+    const asked = (await readProvider()).matchAll(/\b(?:new |paginate)([A-Z]\w+?)(?:Command)?\(/g);
+    const calls = [...new Set([...asked].map(([, name]) => `ec2:${name}`))].filter((name) =>
+      /^ec2:(?:Create|Describe|Terminate|Delete|Get|Run|Modify)/.test(name),
+    );
+    expect(calls.length).toBeGreaterThan(4);
+    // A fleet request launches and tags with the rights of whoever makes it.
+    const implied = ["ec2:RunInstances", "ec2:CreateTags"];
+    expect([...actions].toSorted()).toEqual([...calls, ...implied].toSorted());
+  });
+});
+
+async function readProvider(): Promise<string> {
+  const source = resolve(import.meta.dirname, "../../apps/orchestrator/src/fleet/providers/ec2");
+  const files = (await readdir(source)).filter((file) => file.endsWith(".ts") && !/\.(?:test|fixture)\.ts$/.test(file));
+  return (await Promise.all(files.map((file) => readFile(join(source, file), "utf8")))).join("\n");
+}
