@@ -51,8 +51,8 @@ function analyze(...args: readonly string[]): { status: number | null; said: str
   return { status, said: `${stdout}${stderr}` };
 }
 
-// Without systemd-analyze (Debian's package systemd) these two say nothing; a plain container often has none.
-describe.skipIf(!hasSystemd)("the unit, as systemd reads it", () => {
+// A plain container often has no systemd-analyze (Debian's package systemd). Where builds are made it has to be there.
+describe.skipIf(!hasSystemd && process.env["CI"] !== "true")("the unit, as systemd reads it", () => {
   it("is correct, with what AWS adds to it", async () => {
     expect(analyze("verify", "--recursive-errors=no", "--man=no", await installed())).toEqual({ status: 0, said: "" });
   });
