@@ -29,6 +29,13 @@ const debianPackages = {
 /** Programs that only the tests need: others' readers of what we write. */
 const debianPackagesOfTests = {
   awscli: "/usr/bin/aws",
+  binutils: "/usr/bin/objdump",
+  dosfstools: "/usr/sbin/fsck.fat",
+  fdisk: "/usr/sbin/sfdisk",
+  mtools: "/usr/bin/mcopy",
+  // The firmware that a disk for EC2 is booted with.
+  ovmf: "/usr/share/OVMF/OVMF_CODE_4M.fd",
+  nftables: "/usr/sbin/nft",
   systemd: "/usr/bin/systemd-analyze",
 };
 

@@ -1,4 +1,4 @@
-// The way in: `npm run demo|test|check|attack|bench|mayfly` start here, on whatever Node (20 or newer) the person has.
+// The way in: `npm run demo|test|check|attack|bench|storm|mayfly` start here, on whatever Node (20 or newer) the person has.
 // It installs what is missing, then hands over to Node 24 from node_modules. Plain JavaScript without dependencies,
 // since nothing is installed yet.
 import { spawn } from "node:child_process";
@@ -10,6 +10,7 @@ const commands = {
   check: "test/check.ts",
   attack: "test/attack/main.ts",
   bench: "test/bench/main.ts",
+  storm: "test/storm/main.ts",
   mayfly: "apps/orchestrator/src/main.ts",
 };
 

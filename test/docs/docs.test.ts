@@ -11,6 +11,7 @@ import { usage as usageOfAttack } from "../attack/options.ts";
 import { rows } from "../attack/registry.ts";
 import { usage as usageOfBench } from "../bench/options.ts";
 import { usage as usageOfDemo } from "../demo/options.ts";
+import { usage as usageOfStorm } from "../storm/options.ts";
 import { anchorsOf, codeSpansOf, commandLinesOf, linksOf, section } from "./markdown.ts";
 import { generatedFiles } from "./references.ts";
 
@@ -33,6 +34,7 @@ const usages: Readonly<Record<string, string>> = {
   attack: usageOfAttack,
   bench: usageOfBench,
   demo: usageOfDemo,
+  storm: usageOfStorm,
 };
 
 interface Document {
@@ -187,7 +189,7 @@ async function unknownIn(line: string): Promise<string[]> {
   const command: string[] = [];
   let flags = await flagsOf([]);
   for (const word of words) {
-    if (!/^[a-z]+$/.test(word) || command.length === 2 || (command.length === 1 && command[0] === "serve")) {
+    if (!/^[a-z][a-z0-9-]*$/.test(word) || command.length === 2 || (command.length === 1 && command[0] === "serve")) {
       break;
     }
     const known = await subcommandsOf(command);
@@ -220,7 +222,7 @@ async function flagsOf(command: readonly string[]): Promise<string[]> {
 
 async function subcommandsOf(command: readonly string[]): Promise<string[]> {
   const listed = (await helpOf(command)).split("\nCommands:\n")[1] ?? "";
-  return [...listed.matchAll(/^ {2}([a-z]+)/gm)].flatMap(([, name]) =>
+  return [...listed.matchAll(/^ {2}([a-z][a-z0-9-]*)/gm)].flatMap(([, name]) =>
     name === undefined || name === "help" ? [] : [name],
   );
 }

@@ -109,7 +109,7 @@ describe("a run on EC2", () => {
       );
       const robbed = instanceOf(machine);
       const thief = { host: "127.0.0.1", port, localAddress: robbed.privateIp };
-      const refused = enrol({ broker: thief, pins: (await pins()).split(",") });
+      const refused = enrol({ brokers: [thief], pins: (await pins()).split(",") });
       await expect(refused).rejects.toMatchObject({ kind: "refused", status: 409 });
 
       const view = await heard(ended(world, id, TWO_MACHINES_MS));

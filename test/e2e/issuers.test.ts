@@ -6,6 +6,7 @@ import { type Broker, buildBroker } from "../../apps/orchestrator/src/broker/bro
 import { randomIds } from "../../apps/orchestrator/src/host/ids.ts";
 import { listenOnSocket } from "../../apps/orchestrator/src/host/listen.ts";
 import { createLog } from "../../apps/orchestrator/src/host/log.ts";
+import { overSocket } from "../../apps/orchestrator/src/host/socket-client.ts";
 import { buildDispatchServer } from "../../apps/orchestrator/src/runs/dispatch-server.ts";
 import { createDispatch } from "../../apps/orchestrator/src/runs/dispatch.ts";
 import { createRecords } from "../../apps/orchestrator/src/runs/records.ts";
@@ -169,9 +170,9 @@ describe("an endpoint of its own with a key in a header of its own", () => {
     );
     await listenOnSocket(dispatch, join(folder, "dispatch.sock"), "own uid");
     broker = await buildBroker({
-      stateDir: folder,
+      sharedDir: folder,
       redis: redis.address,
-      dispatchSocket: join(folder, "dispatch.sock"),
+      worker: overSocket(join(folder, "dispatch.sock")),
       channelFolder: (machine) => join(folder, machine),
       model: { ...config.model, issuer: parsed.config.model.issuer },
       budgets: config.budgets,

@@ -215,7 +215,10 @@ describe("the listeners", () => {
   it("answer inside to readiness, and know no runs", async () => {
     const { internal } = world.service().addresses;
     const ready = await fetch(`${internal}/readyz`);
-    expect([ready.status, await ready.json()]).toEqual([200, { ready: true, machines: 0 }]);
+    expect([ready.status, await ready.json()]).toEqual([
+      200,
+      { ready: true, roles: ["intake", "worker", "broker", "web"], machines: 0 },
+    ]);
     expect((await fetch(`${internal}/runs`)).status).toBe(404);
     expect((await fetch(`${internal}/webhook`, { method: "POST" })).status).toBe(404);
   });

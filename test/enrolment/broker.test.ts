@@ -12,6 +12,7 @@ import { registerMachineLookup } from "../../apps/orchestrator/src/broker/enrolm
 import { randomIds } from "../../apps/orchestrator/src/host/ids.ts";
 import { listenOnSocket } from "../../apps/orchestrator/src/host/listen.ts";
 import { createLog } from "../../apps/orchestrator/src/host/log.ts";
+import { overSocket } from "../../apps/orchestrator/src/host/socket-client.ts";
 import { buildDispatchServer } from "../../apps/orchestrator/src/runs/dispatch-server.ts";
 import { createStores } from "../../apps/orchestrator/src/store/stores.ts";
 import {
@@ -49,9 +50,9 @@ async function startBroker(): Promise<void> {
   }
   const { model, budgets } = parsed.config;
   broker = await buildBroker({
-    stateDir: folder,
+    sharedDir: folder,
     redis: redis.address,
-    dispatchSocket: join(folder, "dispatch.sock"),
+    worker: overSocket(join(folder, "dispatch.sock")),
     channelFolder: (machine) => join(folder, machine),
     door: { host: HOST, port },
     model: { ...model, issuer: parsed.config.model.issuer },
@@ -87,7 +88,7 @@ describe("the broker's door", () => {
     listed.push({ id, launch, spec, running: true, address: HERE });
     const { pins } = await loadDoorKeys(join(folder, "broker", "door"), clock.now());
     const dial = { host: HOST, port, localAddress: HERE };
-    const transport = await enrol({ broker: dial, pins });
+    const transport = await enrol({ brokers: [dial], pins });
 
     // Refused on the machine's own channel: so it is in, and has no attempt.
     const beat = { method: "POST", path: "/v1/heartbeat", token: "cap_none" } as const;
@@ -101,7 +102,7 @@ describe("the broker's door", () => {
     await service.close();
     const mute = await listenAndHangUp(join(folder, "dispatch.sock"));
     const { pins } = await loadDoorKeys(join(folder, "broker", "door"), clock.now());
-    const enrolling = enrol({ broker: { host: HOST, port }, pins });
+    const enrolling = enrol({ brokers: [{ host: HOST, port }], pins });
     const machine = bootingMachine(clock.now());
     const { id, launch, spec } = machine;
     await createStores({ redis: redis.redis, clock }).store.commit([{ kind: "machine", value: machine, version: 0 }]);

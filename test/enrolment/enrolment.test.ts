@@ -32,7 +32,7 @@ const ELSEWHERE = "127.0.0.12";
 
 async function enrolled(address: string): Promise<{ transport: Transport; channel: Channel }> {
   const broker = bench.dialFrom(address);
-  const transport = await enrol({ broker, pins: bench.keys.pins });
+  const transport = await enrol({ brokers: [broker], pins: bench.keys.pins });
   return { transport, channel: createChannel(broker, transport) };
 }
 
@@ -142,12 +142,12 @@ describe("the broker's key", () => {
 
   it("is known by the second pin as well", async () => {
     await bench.addMachine(HERE);
-    await enrol({ broker: bench.dialFrom(HERE), pins: [strange, bench.keys.pins[0]] });
+    await enrol({ brokers: [bench.dialFrom(HERE)], pins: [strange, bench.keys.pins[0]] });
   });
 
   it("ends a machine that does not know it, before a byte of a request is sent", async () => {
     const id = await bench.addMachine(HERE);
-    const enrolling = enrol({ broker: bench.dialFrom(HERE), pins: [strange] });
+    const enrolling = enrol({ brokers: [bench.dialFrom(HERE)], pins: [strange] });
     await expect(enrolling).rejects.toMatchObject({ kind: "refused" });
     await expect(enrolling).rejects.toThrow("none of those that this image pins");
     expect((await bench.machine(id)).enrolled).toBeNull();
@@ -175,7 +175,7 @@ function newKey(): string {
 async function enrolKey(address: string, key: string): Promise<{ status: number }> {
   const { pinnedTransport } = await import("../../apps/agent/src/pinned-transport.ts");
   const broker = bench.dialFrom(address);
-  const channel = createChannel(broker, pinnedTransport({ broker, pins: bench.keys.pins, identity: null }));
+  const channel = createChannel(broker, pinnedTransport({ brokers: [broker], pins: bench.keys.pins, identity: null }));
   return channel.call({ method: "POST", path: "/v1/enrol", body: { schema: 1, key }, patienceMs: 0 });
 }
 

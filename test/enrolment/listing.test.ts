@@ -2,6 +2,7 @@ import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, it } from "vitest";
 import { createMachineLookup } from "../../apps/orchestrator/src/broker/enrolment/lookup-client.ts";
+import { overSocket } from "../../apps/orchestrator/src/host/socket-client.ts";
 import { registerMachineLookup } from "../../apps/orchestrator/src/broker/enrolment/lookup-server.ts";
 import { listenOnSocket } from "../../apps/orchestrator/src/host/listen.ts";
 import { buildDispatchServer } from "../../apps/orchestrator/src/runs/dispatch-server.ts";
@@ -27,7 +28,7 @@ it("does not name a machine of EC2 that was there in the last listing and has en
   registerMachineLookup(app, { list: () => provider.list(world.now()), everyMs: 0 });
   const socket = join(folder, "dispatch.sock");
   await listenOnSocket(app, socket, "own uid");
-  const machineAt = createMachineLookup(socket);
+  const machineAt = createMachineLookup(overSocket(socket));
 
   const { machines } = await provider.ensureLaunched(world.intend(1));
   const [address = ""] = world.fake.state.instances().map(({ privateIp }) => privateIp);

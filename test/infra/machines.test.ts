@@ -93,6 +93,19 @@ describe("the settings file of the deployment", () => {
       },
     });
   });
+
+  it.each([
+    [false, { kind: "file", path: "/run/mayfly-secrets/app.pem" }],
+    [true, { kind: "kms", region: "eu-central-1", endpoint: null }],
+  ])("say where the App's key is (in KMS: %s)", (appKeyInKms, key) => {
+    const { settings: text } = synthesizeMachines(join(folder, String(appKeyInKms)), { appKeyInKms });
+    const environment = {
+      MAYFLY_WEBHOOK_SECRET: "s".repeat(16),
+      MAYFLY_REDIS_URL: "rediss://:token@cache.example.com:6380",
+    };
+    const read = parseConfig({ file: { name: "mayfly.yaml", text }, environment, isRoot: true });
+    expect(read).toMatchObject({ ok: true, config: { github: { app: { key } } } });
+  });
 });
 
 describe("the rights of a host", () => {
@@ -110,6 +123,8 @@ describe("the rights of a host", () => {
 
 async function readProvider(): Promise<string> {
   const source = resolve(import.meta.dirname, "../../apps/orchestrator/src/fleet/providers/ec2");
-  const files = (await readdir(source)).filter((file) => file.endsWith(".ts") && !/\.(?:test|fixture)\.ts$/.test(file));
+  // Images are published under a role of their own; notices come from another service, whose rights have their rule.
+  const others = /\.(?:test|fixture)\.ts$|^(?:publish-image|snapshot-upload|interruption-notices)\.ts$/;
+  const files = (await readdir(source)).filter((file) => file.endsWith(".ts") && !others.test(file));
   return (await Promise.all(files.map((file) => readFile(join(source, file), "utf8")))).join("\n");
 }

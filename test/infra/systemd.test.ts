@@ -120,6 +120,10 @@ describe("secrets on AWS", () => {
     });
   });
 
+  it("are without the App's key where it is in KMS", () => {
+    expect(filesOf(settings, { ...secrets, appKey: null })).toMatchObject({ appKey: null });
+  });
+
   it.each(["two\nlines", "", "it's", "ü"])("are refused when systemd would read them otherwise: %j", (modelKey) => {
     expect(() => filesOf(settings, { ...secrets, modelKey })).toThrow("OPENAI_API_KEY must be one line");
   });

@@ -1,4 +1,5 @@
 import { chmodSync, writeFileSync } from "node:fs";
+import type { Brokers } from "@mayfly/core/enrolment";
 import { KeyGrant, ResultFrame } from "@mayfly/core/protocol";
 import type { Assignment } from "@mayfly/core/protocol";
 import { createCgroup, machineLimits } from "./cgroup.ts";
@@ -17,7 +18,6 @@ import { startKeyRenewal } from "./key.ts";
 import { places } from "./places.ts";
 import type { Programs } from "./programs.ts";
 import type { Relay } from "./relay.ts";
-import type { Settings } from "./settings.ts";
 import { layOutSource } from "./source.ts";
 import { createStop } from "./stop.ts";
 import type { Stop } from "./stop.ts";
@@ -29,7 +29,7 @@ export interface AttemptDeps {
   readonly confinement: Confinement;
   readonly relay: Relay;
   readonly programs: Programs;
-  readonly broker: Settings["broker"];
+  readonly brokers: Brokers;
   readonly codexVersion: string;
 }
 
@@ -101,13 +101,13 @@ async function work(attempt: Omit<Attempt, "strategy">): Promise<CodexEnd> {
 
 /** The gate's report goes out whatever it says; it is what a person reads when a run is refused here. */
 async function passGate(attempt: Attempt, cgroup: Cgroup): Promise<void> {
-  const { channel, confinement, programs, broker, strategy, stop, assignment } = attempt;
+  const { channel, confinement, programs, brokers, strategy, stop, assignment } = attempt;
   const { signal } = stop;
   const report = await inspectConfinement({
     confinement,
     cgroup,
     probe: programs.probe,
-    broker,
+    brokers,
     strategy,
     signal,
   });

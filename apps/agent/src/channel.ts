@@ -1,9 +1,9 @@
 import { request as httpRequest } from "node:http";
 import type { IncomingMessage } from "node:http";
 import { setTimeout as sleep } from "node:timers/promises";
+import type { BrokerAddress } from "@mayfly/core/enrolment";
 import { BrokerRefusal } from "@mayfly/core/protocol";
 import { ChannelError, isUnreachable } from "./channel-error.ts";
-import type { Settings } from "./settings.ts";
 import { plainTransport } from "./transport.ts";
 import type { Transport } from "./transport.ts";
 
@@ -47,7 +47,7 @@ const ANSWER_BYTES_MAX = 4 * 1024 * 1024;
 // From here on it is the service that has a problem, which a restart may cure, and not the call.
 const SERVER_ERROR = 500;
 
-export function createChannel(broker: Settings["broker"], transport: Transport = plainTransport): Channel {
+export function createChannel(broker: BrokerAddress, transport: Transport = plainTransport): Channel {
   // One connection for the short calls: opening one costs more than a call.
   const agent = transport({ keepAlive: true, maxSockets: 8 });
 

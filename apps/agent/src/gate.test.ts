@@ -29,7 +29,7 @@ async function look(orders: Partial<ProbeOrders> = {}): Promise<ReturnType<typeo
     agentPid: process.pid,
     uid: 4_000_000,
     gid: 4_000_000,
-    broker: { host: "127.0.0.1", port: 1 },
+    brokers: [{ host: "127.0.0.1", port: 1 }],
     relayPort: 1,
     cgroup: "codex",
     cgroups: "/sys/fs/cgroup",
@@ -64,11 +64,11 @@ describe("the start gate", () => {
     );
   });
 
-  it("fails when the broker can be reached past the relay", async () => {
+  it("fails when the broker can be reached past the relay, be it at its second address", async () => {
     const server = createServer((socket) => socket.destroy()).listen(0, "127.0.0.1");
     await once(server, "listening");
     const broker = { host: "127.0.0.1", port: (server.address() as AddressInfo).port };
-    const checks = await look({ broker });
+    const checks = await look({ brokers: [{ host: "127.0.0.1", port: 1 }, broker] });
     server.close();
     expect(checks?.find(({ name }) => name === "channel")).toMatchObject({ ok: false });
   });

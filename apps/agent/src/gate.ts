@@ -1,3 +1,4 @@
+import type { Brokers } from "@mayfly/core/enrolment";
 import { GateCheck } from "@mayfly/core/protocol";
 import type { GateReport } from "@mayfly/core/protocol";
 import { z } from "zod";
@@ -7,7 +8,6 @@ import { codexEnvironment } from "./environment.ts";
 import { StepFailure } from "./failure.ts";
 import type { ProbeOrders } from "./inside/probe.ts";
 import { CODEX_GID, CODEX_UID, RELAY_PORT, places } from "./places.ts";
-import type { Settings } from "./settings.ts";
 import type { Strategy } from "./strategies/strategy.ts";
 
 /** All that is looked at; a probe that leaves one out that it was asked for has not passed. */
@@ -70,13 +70,13 @@ export async function inspectConfinement(options: {
   confinement: Confinement;
   cgroup: Cgroup;
   probe: string;
-  broker: Settings["broker"];
+  brokers: Brokers;
   strategy: Strategy;
   signal: AbortSignal;
 }): Promise<GateReport> {
-  const { confinement, cgroup, probe, broker, strategy, signal } = options;
+  const { confinement, cgroup, probe, brokers, strategy, signal } = options;
   const wanted = gateChecksFor(strategy.user);
-  const orders = JSON.stringify(probeOrders({ cgroup: cgroup.name, broker, user: strategy.user, checks: wanted }));
+  const orders = JSON.stringify(probeOrders({ cgroup: cgroup.name, brokers, user: strategy.user, checks: wanted }));
   const program = { path: places.node, args: ["--eval", probe, "--", orders] };
   const end = await confinement.run(program, { cgroup, timeoutMs: PROBE_MS, signal });
   const checks = readChecks(end.stdout.toString("utf8"), wanted);
@@ -106,14 +106,14 @@ export function readChecks(text: string, wanted: readonly GateCheckName[]): Gate
   return isFull ? read.data : null;
 }
 
-function probeOrders(options: Pick<ProbeOrders, "cgroup" | "broker" | "checks"> & { user: MachineUser }): ProbeOrders {
-  const { cgroup, broker, checks, user } = options;
+function probeOrders(options: Pick<ProbeOrders, "cgroup" | "brokers" | "checks"> & { user: MachineUser }): ProbeOrders {
+  const { cgroup, brokers, checks, user } = options;
   return {
     checks,
     agentPid: process.pid,
     uid: user === "root" ? 0 : CODEX_UID,
     gid: user === "root" ? 0 : CODEX_GID,
-    broker,
+    brokers,
     relayPort: RELAY_PORT,
     cgroup,
     cgroups: places.cgroups,

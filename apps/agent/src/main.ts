@@ -23,7 +23,9 @@ const LIFETIME_S = (limits.idleMachineMs + 24 * 60 * 60_000) / 1_000;
 /** One machine's life: wait for an attempt, serve it, end. Process 1 powers the machine off as soon as this has ended. */
 async function main(): Promise<void> {
   const settings = parseSettings(readFileSync("/proc/cmdline", "utf8"));
-  const { broker } = settings;
+  const { brokers } = settings;
+  // Over mutual TLS it is the transport that knows where to dial.
+  const [broker] = brokers;
   const watchdog = createWatchdog();
   watchdog.arm(LIFETIME_S);
   const transport = await findTransport(settings);
@@ -36,7 +38,7 @@ async function main(): Promise<void> {
   const { user } = strategyFor(assignment.codex.safety_strategy);
   giveHome(user);
   const confinement = createConfinement({ network: places.network, user });
-  await serveAttempt({ channel, confinement, relay, programs, broker, codexVersion: hello.codex }, assignment);
+  await serveAttempt({ channel, confinement, relay, programs, brokers, codexVersion: hello.codex }, assignment);
 
   async function prepareRelay(): Promise<ReturnType<typeof createRelay>> {
     mkdirSync(places.run, { recursive: true });
@@ -48,12 +50,12 @@ async function main(): Promise<void> {
 }
 
 /** How the broker is spoken to. A machine on a link of its own need not load TLS, which takes time where it is emulated. */
-async function findTransport({ broker, pins }: Settings): Promise<Transport> {
+async function findTransport({ brokers, pins }: Settings): Promise<Transport> {
   if (pins === null) {
     return plainTransport;
   }
   const { enrol } = await import("./enrol.ts");
-  return enrol({ broker, pins });
+  return enrol({ brokers, pins });
 }
 
 try {

@@ -2,8 +2,8 @@ import { createHash } from "node:crypto";
 import { Agent } from "node:http";
 import { connect, createSecureContext } from "node:tls";
 import type { SecureContext, TLSSocket } from "node:tls";
+import type { BrokerAddress, Brokers } from "@mayfly/core/enrolment";
 import { ChannelError } from "./channel-error.ts";
-import type { Settings } from "./settings.ts";
 import type { Transport } from "./transport.ts";
 
 /** What this machine is known by. The key is in this process's memory and nowhere else. */
@@ -15,7 +15,8 @@ interface Identity {
 }
 
 interface PinnedOptions {
-  readonly broker: Settings["broker"];
+  /** The preferred first. */
+  readonly brokers: Brokers;
   readonly pins: readonly string[];
   /** Null before enrolment. */
   readonly identity: Identity | null;
@@ -27,9 +28,10 @@ const HANDSHAKE_MS = 10_000;
 /**
  * TLS 1.3 to the broker whose public key is one of the pins. Nothing else in its certificate counts, and no authority
  * does. Not a byte of a request is sent before the key has been checked. A connection to another key fails with a
- * ChannelError that is final.
+ * ChannelError that is final: no other address is tried then. Where an address is silent or refuses the connection the
+ * next one is tried, each once; the one that answered last comes first the next time.
  */
-export function pinnedTransport({ broker, pins, identity }: PinnedOptions): Transport {
+export function pinnedTransport({ brokers, pins, identity }: PinnedOptions): Transport {
   const context = createSecureContext({
     minVersion: "TLSv1.3",
     maxVersion: "TLSv1.3",
@@ -37,10 +39,30 @@ export function pinnedTransport({ broker, pins, identity }: PinnedOptions): Tran
     ca: [],
     ...(identity === null ? {} : { key: identity.key, cert: identity.certificate }),
   });
+  let last = 0;
+
+  async function connectAny(): Promise<TLSSocket> {
+    const order = brokers.map((_broker, index) => (last + index) % brokers.length);
+    let silence: unknown;
+    for (const index of order) {
+      try {
+        const socket = await connectPinned(brokers[index] ?? brokers[0], pins, context);
+        last = index;
+        return socket;
+      } catch (error) {
+        if (error instanceof ChannelError) {
+          throw error;
+        }
+        silence = error;
+      }
+    }
+    throw silence;
+  }
+
   return (options) => {
     const agent = new Agent(options);
     agent.createConnection = (_options, done) => {
-      void give(connectPinned(broker, pins, context), done as Done | undefined);
+      void give(connectAny(), done as Done | undefined);
       return undefined;
     };
     return agent;
@@ -60,7 +82,7 @@ async function give(connecting: Promise<TLSSocket>, done: Done | undefined): Pro
 }
 
 async function connectPinned(
-  broker: Settings["broker"],
+  broker: BrokerAddress,
   pins: readonly string[],
   secureContext: SecureContext,
 ): Promise<TLSSocket> {

@@ -2,9 +2,9 @@ import { createServer, request as httpRequest } from "node:http";
 import type { IncomingMessage, RequestOptions, ServerResponse } from "node:http";
 import type { Server as NetServer } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
+import type { BrokerAddress } from "@mayfly/core/enrolment";
 import { limits } from "@mayfly/core/limits";
 import { MODEL_SHAPE_HEADER } from "@mayfly/core/protocol";
-import type { Settings } from "./settings.ts";
 import { plainTransport } from "./transport.ts";
 import type { Transport } from "./transport.ts";
 
@@ -31,11 +31,7 @@ const CONNECTIONS_MAX = 32;
 const ANSWER_HEADERS = ["content-type", "retry-after"] as const;
 
 /** Serves on `listener`, which lies in Codex's network; calls go to the broker from ours. */
-export function createRelay(options: {
-  listener: NetServer;
-  broker: Settings["broker"];
-  transport?: Transport;
-}): Relay {
+export function createRelay(options: { listener: NetServer; broker: BrokerAddress; transport?: Transport }): Relay {
   const { listener, broker, transport = plainTransport } = options;
   // A connection for each call: an answer takes long enough for opening one not to matter.
   const agent = transport({});

@@ -1,36 +1,37 @@
-import { isPin, PINS_MAX } from "@mayfly/core/enrolment";
+import { type Brokers, isPin, parseBrokers, PINS_MAX } from "@mayfly/core/enrolment";
 
 /** What the kernel command line tells the agent. */
 export interface Settings {
-  readonly broker: { readonly host: string; readonly port: number };
+  /** The preferred first; more than one only with pins. */
+  readonly brokers: Brokers;
   /** Public keys that the broker may have; null where the link itself leads to it and to nobody else. */
   readonly pins: readonly string[] | null;
 }
 
-const BROKER = /^mayfly\.broker=(\d{1,3}(?:\.\d{1,3}){3}):(\d{1,5})$/;
+const BROKER = "mayfly.broker=";
 const PINS = "mayfly.pins=";
-const PORT_MAX = 65_535;
-const OCTET_MAX = 255;
 
 /**
  * Reads the settings from the text of /proc/cmdline. The hypervisor or the image wrote it, so a mistake in it is a bug
- * of ours: throws unless there is exactly one well-formed `mayfly.broker=IPV4:PORT`, and at most one
+ * of ours: throws unless there is exactly one well-formed `mayfly.broker=IPV4:PORT[,IPV4:PORT]`, and at most one
  * `mayfly.pins=PIN[,PIN]`.
  */
 export function parseSettings(commandLine: string): Settings {
   const words = commandLine.split(/\s+/);
-  return { broker: parseBroker(words), pins: parsePins(words) };
+  const settings = { brokers: parseOwnBrokers(words), pins: parsePins(words) };
+  if (settings.pins === null && settings.brokers.length > 1) {
+    throw new Error("mayfly.broker may name two addresses only where mayfly.pins says which brokers are meant");
+  }
+  return settings;
 }
 
-function parseBroker(words: readonly string[]): Settings["broker"] {
-  const named = words.filter((word) => word.startsWith("mayfly.broker="));
-  const match = named.length === 1 ? BROKER.exec(named[0] ?? "") : null;
-  const host = match?.[1];
-  const port = Number(match?.[2]);
-  if (host === undefined || !isAddress(host) || port < 1 || port > PORT_MAX) {
-    throw new Error("the kernel command line must hold one mayfly.broker=IPV4:PORT");
+function parseOwnBrokers(words: readonly string[]): Brokers {
+  const named = words.filter((word) => word.startsWith(BROKER));
+  const brokers = named.length === 1 ? parseBrokers((named[0] ?? "").slice(BROKER.length)) : null;
+  if (brokers === null) {
+    throw new Error("the kernel command line must hold one mayfly.broker=IPV4:PORT[,IPV4:PORT]");
   }
-  return { host, port };
+  return brokers;
 }
 
 function parsePins(words: readonly string[]): readonly string[] | null {
@@ -45,8 +46,4 @@ function parsePins(words: readonly string[]): readonly string[] | null {
     throw new Error("mayfly.pins on the kernel command line must be PIN or PIN,PIN");
   }
   return pins;
-}
-
-function isAddress(text: string): boolean {
-  return text.split(".").every((octet) => Number(octet) <= OCTET_MAX);
 }

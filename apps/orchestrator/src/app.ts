@@ -25,6 +25,7 @@ import { uidOffsets } from "./confine/uid-offsets.ts";
 import { createFleet } from "./fleet/controller.ts";
 import { createLaunchSteps } from "./fleet/launch-steps.ts";
 import { createMachineSteps } from "./fleet/machine-steps.ts";
+import { createNoticeHandler, type Notices } from "./fleet/notices.ts";
 import type { GitHubApp } from "./github/app.ts";
 import { createPullRequestReader, placeOf } from "./github/pull-requests.ts";
 import { createHandleDelivery } from "./intake/handle-delivery.ts";
@@ -38,12 +39,13 @@ import { createGatherFacts, type GatherFacts } from "./runs/facts.ts";
 import { createRecheckRun } from "./runs/recheck-run.ts";
 import { createRecords } from "./runs/records.ts";
 import { createRunSteps } from "./runs/steps.ts";
-import { createWakeupQueue } from "./runs/wakeups.ts";
+import { createWakeupQueue, type WakeupQueue } from "./runs/wakeups.ts";
 import { sealReceipt, type SignReceipt } from "./signer/seal-receipt.ts";
-import { createSources } from "./source/sources.ts";
-import { createFolderArchive } from "./store/archive.ts";
+import { createSources, type SourceKeeper } from "./source/sources.ts";
+import { archiveFolder, createFolderArchive } from "./store/archive.ts";
 import { connectForCommands, connectForQueue, type RedisAddress, waitUntilReady } from "./store/connection.ts";
 import { createDeliveryStore } from "./store/deliveries.ts";
+import { createLeases } from "./store/leases.ts";
 import { createStickyStore } from "./store/stickies.ts";
 import { createStores, REDIS_PREFIX } from "./store/stores.ts";
 import { buildControlApi } from "./web/control-api.ts";
@@ -57,11 +59,17 @@ const REDIS_START_MS = 10_000;
 /** Everything the service is made of that is not made here: ports, so that a test or a simulation can put its own. */
 export interface ServiceDeps {
   readonly stateDir: string;
+  /** What several hosts share: receipts, and source for whichever broker is asked. */
+  readonly sharedDir: string;
   readonly redis: RedisAddress;
   readonly clock: Clock;
   readonly ids: Ids;
   readonly log: Logger;
   readonly provider: Provider;
+  /** What is told of machines from outside; null or absent where nobody tells. */
+  readonly notices?: Notices | null;
+  /** Called once the service is closed: ends what the provider has open. */
+  readonly release?: () => void;
   readonly channels: Channels;
   readonly confine: Confine;
   readonly removeConfined: (path: string) => Promise<void>;
@@ -71,7 +79,12 @@ export interface ServiceDeps {
   readonly github: GitHubApp;
   readonly githubHost: string;
   readonly gitUrl: (origin: PullRequestOrigin) => string;
+  /** Empty where another host takes webhooks, or nobody. */
   readonly webhookSecrets: readonly string[];
+  /** Whether there is a delivery log of GitHub's to look through. */
+  readonly looksForDeliveries: boolean;
+  /** Whether other services may work on the same records: then a step is taken by one of them at a time. */
+  readonly isOneOfMany: boolean;
   /** Looks for credentials in texts of this run that are about to be published. */
   readonly findSecrets: (texts: readonly string[], run: RunId) => Promise<readonly SecretHit[]>;
   /** Null where nobody holds a key for it: receipts of local runs are not signed. */
@@ -79,6 +92,14 @@ export interface ServiceDeps {
   readonly policy: Ceiling;
   readonly fleet: FleetSettings;
   readonly launchFailuresMax: number | null;
+  /** What a simulation puts in the place of parts that live by the wall clock or outside this process. */
+  readonly simulated?: Partial<SimulatedParts>;
+}
+
+interface SimulatedParts {
+  readonly connect: typeof connectForCommands;
+  readonly wakeups: WakeupQueue;
+  readonly sources: SourceKeeper;
 }
 
 export interface Service {
@@ -104,29 +125,35 @@ export interface Service {
 /** Puts the service together. Nothing runs before `start`. Throws STORE_UNAVAILABLE. */
 export async function buildService(deps: ServiceDeps): Promise<Service> {
   const { clock, ids, log, provider } = deps;
-  const redis = connectForCommands(deps.redis);
+  const { connect = connectForCommands } = deps.simulated ?? {};
+  const redis = connect(deps.redis);
   await waitUntilReady(redis, REDIS_START_MS);
   const shared = { redis, prefix: REDIS_PREFIX };
   const { store, results, spend } = createStores({ redis, clock });
   const deliveries = createDeliveryStore({ ...shared, keepMs: limits.deliveryMemoryMs, clock });
   const stickies = createStickyStore(shared);
-  const archive = createFolderArchive(`${deps.stateDir}/archive`);
-  const wakeups = createWakeupQueue({ connect: () => connectForQueue(deps.redis), prefix: REDIS_PREFIX, log });
+  const archive = createFolderArchive(archiveFolder(deps.sharedDir));
+  const wakeups =
+    deps.simulated?.wakeups ??
+    createWakeupQueue({ connect: () => connectForQueue(deps.redis), prefix: REDIS_PREFIX, log });
   const records = createRecords({ store, clock });
   const facts = createGatherFacts({ store, results, spend, budgets: deps.budgets, prices: deps.prices });
 
   const reader = createPullRequestReader(deps.github);
   const recheck = createRecheckRun(reader);
-  const sources = createSources({
-    stateDir: deps.stateDir,
-    confine: deps.confine,
-    firstUidOffset: uidOffsets.source.first,
-    remove: deps.removeConfined,
-    gitUrl: deps.gitUrl,
-    listCommits: (origin) => reader.reading(placeOf(origin), (reading) => reading.commits(origin)),
-    withReadToken: (origin, use) => deps.github.withToken("source", placeOf(origin), use),
-    log,
-  });
+  const sources =
+    deps.simulated?.sources ??
+    createSources({
+      stateDir: deps.stateDir,
+      sharedDir: deps.sharedDir,
+      confine: deps.confine,
+      firstUidOffset: uidOffsets.source.first,
+      remove: deps.removeConfined,
+      gitUrl: deps.gitUrl,
+      listCommits: (origin) => reader.reading(placeOf(origin), (reading) => reading.commits(origin)),
+      withReadToken: (origin, use) => deps.github.withToken("source", placeOf(origin), use),
+      log,
+    });
   const publisher = createPublisher({
     app: deps.github,
     facts,
@@ -189,6 +216,14 @@ export async function buildService(deps: ServiceDeps): Promise<Service> {
     return sealReceipt(renderReceipt(run, await facts(run)), deps.signReceipt);
   }
 
+  const leases = createLeases(shared);
+
+  function alone<Id extends string>(kind: string, step: (id: Id) => Promise<unknown>): (id: Id) => Promise<void> {
+    return async (id) => {
+      await (deps.isOneOfMany ? leases.alone(`${kind}:${id}`, () => step(id)) : step(id));
+    };
+  }
+
   let looking: NodeJS.Timeout | null = null;
 
   async function reconcile(): Promise<void> {
@@ -208,6 +243,7 @@ export async function buildService(deps: ServiceDeps): Promise<Service> {
       ids,
       recheck,
       perInstallationMax: deps.fleet.machinesPerInstallationMax,
+      log,
     }),
   );
   registerMachineLookup(dispatch, { list: () => provider.list(clock.now()) });
@@ -236,27 +272,33 @@ export async function buildService(deps: ServiceDeps): Promise<Service> {
       // Before any step is taken: adopts what a service before us left at work.
       await fleet.reconcile();
       await wakeups.start({
-        run: runSteps.stepRun,
-        machine: machineSteps.stepMachine,
-        launch: launchSteps.stepLaunch,
-        delivery: handleDelivery,
+        run: alone("run", runSteps.stepRun),
+        machine: alone("machine", machineSteps.stepMachine),
+        launch: alone("launch", launchSteps.stepLaunch),
+        delivery: alone("delivery", handleDelivery),
         reconcile,
         reconcileMs: RECONCILE_MS,
       });
-      if (deps.webhookSecrets.length > 0) {
+      deps.notices?.start(createNoticeHandler({ store, records, wakeups, log }));
+      if (deps.looksForDeliveries) {
+        const lookAlone = alone("redelivery", () => redelivery.look());
         const look = () =>
-          void redelivery.look().catch((err: unknown) => log.warn({ err }, "GitHub's delivery log could not be read"));
+          void lookAlone("github").catch((err: unknown) =>
+            log.warn({ err }, "GitHub's delivery log could not be read"),
+          );
         looking = setInterval(look, REDELIVERY_MS);
         look();
       }
     },
     async close() {
       clearInterval(looking ?? undefined);
+      await deps.notices?.close();
       await webhook.close();
       await control.close();
       await wakeups.close();
       await dispatch.close();
       redis.disconnect();
+      deps.release?.();
     },
   };
 }

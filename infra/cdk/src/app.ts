@@ -5,6 +5,7 @@ import { addDoors } from "./doors.ts";
 import { addImagePublisher } from "./image-publisher.ts";
 import { addLaunchTemplate } from "./machines.ts";
 import { addNetwork } from "./network.ts";
+import { addNotices } from "./notices.ts";
 import type { Parameters } from "./parameters.ts";
 import { addService } from "./service.ts";
 import { addAppKey, addSecrets, addState } from "./state.ts";
@@ -53,8 +54,10 @@ function fill(stack: Stack, parameters: Parameters): void {
   const state = addState(stack, network);
   const secrets = addSecrets(stack, parameters);
   const appKey = parameters.appKeyInKms ? addAppKey(stack, parameters) : null;
+  const notices = addNotices(stack);
   const service = addService(stack, {
     stack,
+    notices,
     parameters,
     network,
     template,

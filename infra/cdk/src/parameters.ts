@@ -30,7 +30,7 @@ const Parameters = z.strictObject({
   machineImageId: ImageId,
   /** The digest of the machine image that one was made from; receipts show it. */
   machineImageDigest: z.string().regex(/^sha256:[0-9a-f]{64}$/, "must be sha256: and 64 hexadecimal digits"),
-  /** Hosts of the service: one works, the other waits for the lock on the state folder. */
+  /** Hosts of the service. All of them work, and have every role. */
   replicas: z.int().min(1).max(2).default(2),
   serviceInstanceType: InstanceType.default("t3.medium"),
   machineInstanceTypes: z
@@ -63,7 +63,7 @@ const Parameters = z.strictObject({
   logDays: z.union([z.literal(30), z.literal(90), z.literal(180), z.literal(365)]).default(90),
   /** US dollars a month, for machines and service together. The budget tells; it stops nothing. */
   monthlyBudgetUsd: z.int().min(1).default(500),
-  /** Makes the sign-only key that the App's key can be imported into. Nothing in Mayfly signs with it yet. */
+  /** The App's key is imported into a sign-only key of KMS, made here, and no host has it. Else it is a secret that hosts read. */
   appKeyInKms: z.boolean().default(false),
 });
 export type Parameters = z.infer<typeof Parameters>;

@@ -1,5 +1,6 @@
 import type { CfnLaunchTemplate } from "aws-cdk-lib/aws-ec2";
 import { Effect, PolicyStatement } from "aws-cdk-lib/aws-iam";
+import type { CfnKey } from "aws-cdk-lib/aws-kms";
 import type { Stack } from "aws-cdk-lib";
 import type { MachineNetwork } from "./network.ts";
 import type { Parameters } from "./parameters.ts";
@@ -27,7 +28,7 @@ export function launchRights(fleet: Fleet): PolicyStatement[] {
   const arn = (resource: string) => ec2Arn(stack, resource);
   const templateArn = arn(`launch-template/${template.attrLaunchTemplateId}`);
   const fromTemplate = { ArnEquals: { "ec2:LaunchTemplate": templateArn } };
-  const tagged = { [`aws:RequestTag/${FLEET_TAG}`]: parameters.name };
+  const tagged = { [`aws:RequestTag/${FLEET_TAG}`]: fleetNames(parameters) };
   return [
     new PolicyStatement({
       sid: "LaunchInstances",
@@ -88,7 +89,7 @@ export function launchRights(fleet: Fleet): PolicyStatement[] {
 
 /** To end what carries the fleet's tag, and to look. `Describe…` knows no narrower resource than all. */
 export function endRights({ stack, parameters }: Pick<Fleet, "stack" | "parameters">): PolicyStatement[] {
-  const conditions = { StringEquals: { [`aws:ResourceTag/${FLEET_TAG}`]: parameters.name } };
+  const conditions = { StringEquals: { [`aws:ResourceTag/${FLEET_TAG}`]: fleetNames(parameters) } };
   return [
     new PolicyStatement({
       sid: "EndMachines",
@@ -117,15 +118,52 @@ export function endRights({ stack, parameters }: Pick<Fleet, "stack" | "paramete
   ];
 }
 
-/** What a machine that does not come up has said. */
+/** The service's fleet, and the one of `mayfly verify-ec2`, whose machine is no business of the service's. */
+function fleetNames({ name }: Pick<Parameters, "name">): string[] {
+  return [name, `${name}-verify`];
+}
+
+/** What a machine that does not come up has said, and what is looked at before anything is launched. */
 export function readRights({ stack, parameters }: Pick<Fleet, "stack" | "parameters">): PolicyStatement[] {
   return [
     new PolicyStatement({
       sid: "ReadConsole",
       actions: ["ec2:GetConsoleOutput"],
       resources: [ec2Arn(stack, "instance/*")],
-      conditions: { StringEquals: { [`aws:ResourceTag/${FLEET_TAG}`]: parameters.name } },
+      conditions: { StringEquals: { [`aws:ResourceTag/${FLEET_TAG}`]: fleetNames(parameters) } },
     }),
+    new PolicyStatement({
+      sid: "LookBeforeLaunch",
+      actions: [
+        "ec2:DescribeLaunchTemplateVersions",
+        "ec2:DescribeImages",
+        "ec2:DescribeSubnets",
+        "ec2:DescribeVpcAttribute",
+        "ec2:DescribeRouteTables",
+        "ec2:DescribeSecurityGroups",
+        "ec2:DescribeInstanceTypes",
+        "ec2:DescribeInstanceTypeOfferings",
+      ],
+      resources: ["*"],
+      conditions: { StringEquals: { "aws:RequestedRegion": stack.region } },
+    }),
+  ];
+}
+
+/** To sign as the App, in the one way that GitHub takes, and to look at the public half. Nothing where it is not in KMS. */
+export function signRights(appKey: CfnKey | null): PolicyStatement[] {
+  if (appKey === null) {
+    return [];
+  }
+  const resources = [appKey.attrArn];
+  return [
+    new PolicyStatement({
+      sid: "SignAsTheApp",
+      actions: ["kms:Sign"],
+      resources,
+      conditions: { StringEquals: { "kms:SigningAlgorithm": "RSASSA_PKCS1_V1_5_SHA_256" } },
+    }),
+    new PolicyStatement({ sid: "LookAtTheAppsKey", actions: ["kms:GetPublicKey"], resources }),
   ];
 }
 

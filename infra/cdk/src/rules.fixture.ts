@@ -160,7 +160,7 @@ export const rules: Readonly<Record<string, (template: Template) => string[]>> =
       const { ArnEquals, StringEquals, Null, Bool } = statement.Condition ?? {};
       return [
         ...unless(mentions(ArnEquals?.["ec2:LaunchTemplate"], "MachineTemplate"), `${made}: template`),
-        ...unless(StringEquals?.["aws:RequestTag/mayfly:fleet"] === "mayfly", `${made}: tag`),
+        ...unless(isOurs(StringEquals?.["aws:RequestTag/mayfly:fleet"]), `${made}: tag`),
         ...(made === "instance"
           ? unless(
               StringEquals?.["ec2:MetadataHttpEndpoint"] === "disabled" && Null?.["ec2:InstanceProfile"] === "true",
@@ -177,7 +177,7 @@ export const rules: Readonly<Record<string, (template: Template) => string[]>> =
     statements(template, "HostRole", "ec2:CreateFleet")
       .filter(({ Resource }) => JSON.stringify(Resource).includes(":fleet/*"))
       .flatMap(({ Condition }) =>
-        unless(Condition?.StringEquals?.["aws:RequestTag/mayfly:fleet"] === "mayfly", "CreateFleet"),
+        unless(isOurs(Condition?.StringEquals?.["aws:RequestTag/mayfly:fleet"]), "CreateFleet"),
       ),
   "tags are set while something is made and never later": (template) => [
     ...statements(template, "", "ec2:CreateTags").flatMap(({ Sid, Condition }) =>
@@ -203,7 +203,7 @@ export const rules: Readonly<Record<string, (template: Template) => string[]>> =
       return [
         ...unless(ending.length >= 3, `${role} cannot end`),
         ...ending.flatMap(({ Sid, Condition }) =>
-          unless(Condition?.StringEquals?.["aws:ResourceTag/mayfly:fleet"] === "mayfly", `${role} ${Sid}`),
+          unless(isOurs(Condition?.StringEquals?.["aws:ResourceTag/mayfly:fleet"]), `${role} ${Sid}`),
         ),
       ];
     }),
@@ -230,7 +230,39 @@ export const rules: Readonly<Record<string, (template: Template) => string[]>> =
       ...unless(actions.length > 0, "no rights"),
       ...actions.filter((action) => !mayDo.test(action)),
       ...unless(Properties.VpcConfig === undefined && mentions(Properties.Role, "SweeperRole"), "its role"),
-      ...unless(one(template, "AWS::Events::Rule").Properties.ScheduleExpression === "rate(10 minutes)", "schedule"),
+      ...unless(
+        one(template, "AWS::Events::Rule", "Sweeper").Properties.ScheduleExpression === "rate(10 minutes)",
+        "schedule",
+      ),
+    ];
+  },
+  "notices come from EC2 by EventBridge alone, encrypted, and only hosts take them": (template) => {
+    const queue = one(template, "AWS::SQS::Queue", "Notices").Properties;
+    const into = one(template, "AWS::SQS::QueuePolicy", "Notices").Properties.PolicyDocument?.Statement ?? [];
+    const [letIn, keptOut] = ["Allow", "Deny"].map((effect) => into.filter((one: Json) => one.Effect === effect));
+    const events = all(template, "AWS::Events::Rule").filter(([, { Targets }]) => mentions(Targets, "Notices"));
+    const takers = statements(template, "", "sqs:ReceiveMessage");
+    return [
+      ...unless(queue.SqsManagedSseEnabled === true && queue.MessageRetentionPeriod <= 300, "queue"),
+      ...unless(
+        letIn.length === events.length &&
+          letIn.every(
+            (one: Json) =>
+              one.Principal?.Service === "events.amazonaws.com" &&
+              mentions(one.Condition?.ArnEquals?.["aws:SourceArn"], "(?:SpotWarnings|EndedInstances)"),
+          ),
+        "who puts",
+      ),
+      ...unless(
+        keptOut.some((one: Json) => one.Condition?.Bool?.["aws:SecureTransport"] === "false"),
+        "plain connections",
+      ),
+      ...unless(
+        events.length === 2 && events.every(([, { EventPattern }]) => same(EventPattern.source, ["aws.ec2"])),
+        "events",
+      ),
+      ...unless(takers.length === 1 && mentions(takers[0].Resource, "Notices"), "who takes"),
+      ...statements(template, "", "sqs:SendMessage").map(({ Sid }) => `${Sid}`),
     ];
   },
   "records are encrypted, need a token, and are never evicted": (template) => {
@@ -256,14 +288,23 @@ export const rules: Readonly<Record<string, (template: Template) => string[]>> =
     const { Properties } = one(template, "AWS::KMS::Key");
     const uses = statements(template, "HostRole", "kms:Sign");
     const others = policies(template, "").flatMap(({ Action }) =>
-      list(Action).filter((action) => action.startsWith("kms:") && action !== "kms:Sign"),
+      list(Action).filter((action) => action.startsWith("kms:") && !["kms:Sign", "kms:GetPublicKey"].includes(action)),
     );
+    const looks = statements(template, "HostRole", "kms:GetPublicKey");
+    const isBound = uses[0]?.Condition?.StringEquals?.["kms:SigningAlgorithm"] === "RSASSA_PKCS1_V1_5_SHA_256";
+    const settings = JSON.stringify(one(template, "AWS::EC2::LaunchTemplate", "HostTemplate"));
     return [
       ...unless(
         Properties.KeySpec === "RSA_2048" && Properties.KeyUsage === "SIGN_VERIFY" && Properties.Origin === "EXTERNAL",
         "kind",
       ),
-      ...unless(uses.length === 1 && mentions(uses[0].Resource, "AppKey"), "who signs"),
+      ...unless(uses.length === 1 && isBound && mentions(uses[0].Resource, "AppKey"), "who signs"),
+      ...unless(looks.length === 1 && mentions(looks[0].Resource, "AppKey"), "who looks"),
+      ...unless(settings.includes("kms_key") && !/private_key_file|app\.pem/.test(settings), "settings"),
+      ...unless(
+        all(template, "AWS::SecretsManager::Secret").every(([id]) => !id.includes("appkey")),
+        "a secret as well",
+      ),
       ...others,
     ];
   },
@@ -362,4 +403,9 @@ export const rules: Readonly<Record<string, (template: Template) => string[]>> =
 /** The rules that a template breaks, by name. */
 export function brokenRules(template: Template): string[] {
   return Object.entries(rules).flatMap(([name, check]) => check(template).map((what) => `${name}: ${what}`));
+}
+
+/** The service's fleet and that of its trials, and nobody else's. */
+function isOurs(tag: unknown): boolean {
+  return same(tag, ["mayfly", "mayfly-verify"]);
 }

@@ -19,19 +19,22 @@ import {
 } from "aws-cdk-lib/aws-ec2";
 import { PolicyStatement, Role, ServicePrincipal } from "aws-cdk-lib/aws-iam";
 import type { CfnKey } from "aws-cdk-lib/aws-kms";
+import type { CfnSecret } from "aws-cdk-lib/aws-secretsmanager";
 import type { Topic } from "aws-cdk-lib/aws-sns";
+import type { Queue } from "aws-cdk-lib/aws-sqs";
 import type { Construct } from "constructs";
 import { acknowledge } from "./acknowledge.ts";
 import type { Cache } from "./cache.ts";
 import type { Network } from "./network.ts";
 import type { Parameters } from "./parameters.ts";
-import { endRights, launchRights, neverRights, readRights } from "./rights.ts";
-import { settingsFile } from "./settings-file.ts";
+import { noticeRights } from "./notices.ts";
+import { endRights, launchRights, neverRights, readRights, signRights } from "./rights.ts";
+import { settingsFile, SHARED_FOLDER } from "./settings-file.ts";
 import type { Secrets, State } from "./state.ts";
 
 const NFS_PORT = 2049;
 const DISK_GIB = 40;
-/** A host mounts the state folder, fetches secrets and starts: minutes, with room. */
+/** A host mounts the shared folder, fetches secrets and starts: minutes, with room. */
 const GRACE = Duration.minutes(10);
 
 export interface ServiceInput {
@@ -39,6 +42,7 @@ export interface ServiceInput {
   readonly parameters: Parameters;
   readonly network: Network;
   readonly template: CfnLaunchTemplate;
+  readonly notices: Queue;
   readonly cache: Cache;
   readonly state: State;
   readonly secrets: Secrets;
@@ -87,7 +91,7 @@ export function addService(scope: Construct, input: ServiceInput): Service {
     launchTemplate: template,
     minCapacity: parameters.replicas,
     maxCapacity: parameters.replicas,
-    // By EC2's own checks alone: the host that waits answers no load balancer, and must not be replaced for it.
+    // By EC2's own checks alone: while the cache is away no host is ready, and new ones would not be either.
     healthChecks: HealthChecks.ec2({ gracePeriod: GRACE }),
     updatePolicy: UpdatePolicy.rollingUpdate({ maxBatchSize: 1, minInstancesInService: parameters.replicas - 1 }),
     notifications: [{ topic: alarms, scalingEvents: ScalingEvents.ALL }],
@@ -96,21 +100,21 @@ export function addService(scope: Construct, input: ServiceInput): Service {
 }
 
 function addRole(scope: Construct, input: ServiceInput): Role {
-  const { stack, parameters, network, template, cache, state, secrets, appKey } = input;
+  const { stack, parameters, network, template, notices, cache, state, secrets, appKey } = input;
   const role = new Role(scope, "HostRole", {
     assumedBy: new ServicePrincipal("ec2.amazonaws.com"),
     description: "Hosts of Mayfly. Machines have no role at all.",
   });
   const fleet = { stack, parameters, template, network: network.machines };
   const statements = [...launchRights(fleet), ...endRights(fleet), ...readRights(fleet), ...neverRights()];
-  for (const statement of statements) {
+  for (const statement of [...statements, ...noticeRights(notices)]) {
     role.addToPolicy(statement);
   }
   role.addToPolicy(
     new PolicyStatement({
       sid: "ReadSecrets",
       actions: ["secretsmanager:GetSecretValue"],
-      resources: [...Object.values(secrets).map(({ ref }) => ref), cache.token.secretArn],
+      resources: [...secretsOf(secrets).map(({ ref }) => ref), cache.token.secretArn],
     }),
   );
   role.addToPolicy(
@@ -120,18 +124,15 @@ function addRole(scope: Construct, input: ServiceInput): Role {
       resources: [state.files.fileSystemArn],
     }),
   );
-  if (appKey !== null) {
-    role.addToPolicy(
-      new PolicyStatement({
-        sid: "SignAsTheApp",
-        actions: ["kms:Sign"],
-        resources: [appKey.attrArn],
-        conditions: { StringEquals: { "kms:SigningAlgorithm": "RSASSA_PKCS1_V1_5_SHA_256" } },
-      }),
-    );
+  for (const statement of signRights(appKey)) {
+    role.addToPolicy(statement);
   }
   acknowledgeWildcards(role, parameters);
   return role;
+}
+
+function secretsOf({ appKey, webhookSecret, modelKey }: Secrets): CfnSecret[] {
+  return [...(appKey === null ? [] : [appKey]), webhookSecret, modelKey];
 }
 
 function addSecurityGroup(scope: Construct, { network, cache, state }: ServiceInput): SecurityGroup {
@@ -144,7 +145,7 @@ function addSecurityGroup(scope: Construct, { network, cache, state }: ServiceIn
   group.addEgressRule(Peer.anyIpv4(), Port.tcp(443), "GitHub, the model and AWS");
   for (const [other, port, description] of [
     [cache.securityGroup, cache.port, "records"],
-    [state.securityGroup, NFS_PORT, "state folder"],
+    [state.securityGroup, NFS_PORT, "shared folder"],
   ] as const) {
     group.addEgressRule(other, Port.tcp(port), description);
     other.addIngressRule(group, Port.tcp(port), description);
@@ -165,13 +166,14 @@ function userDataOf(input: ServiceInput): string {
     "cat > /etc/mayfly/aws.json <<'EOF'",
     `{ "region": "${parameters.region}",`,
     `  "cache": { "host": "${cache.endpoint}", "port": ${cache.port}, "token": "${cache.token.secretArn}" },`,
-    `  "app_key": "${secrets.appKey.ref}",`,
+    `  "app_key": ${secrets.appKey === null ? "null" : `"${secrets.appKey.ref}"`},`,
     `  "webhook_secret": "${secrets.webhookSecret.ref}",`,
     `  "model_key": "${secrets.modelKey.ref}" }`,
     "EOF",
-    `echo '${state.files.fileSystemId}:/ /var/lib/mayfly efs _netdev,tls,iam 0 0' >> /etc/fstab`,
+    `install -d -m 0755 ${SHARED_FOLDER}`,
+    `echo '${state.files.fileSystemId}:/ ${SHARED_FOLDER} efs _netdev,tls,iam 0 0' >> /etc/fstab`,
     "systemctl daemon-reload",
-    "mount /var/lib/mayfly",
+    `mount ${SHARED_FOLDER}`,
     "systemctl enable --now mayfly.service",
     "",
   ].join("\n");

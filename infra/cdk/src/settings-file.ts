@@ -1,10 +1,14 @@
 import { Fn } from "aws-cdk-lib";
 import type { CfnLaunchTemplate } from "aws-cdk-lib/aws-ec2";
+import type { CfnKey } from "aws-cdk-lib/aws-kms";
+import type { Queue } from "aws-cdk-lib/aws-sqs";
 import type { Network } from "./network.ts";
 import type { Parameters } from "./parameters.ts";
 
 /** Where the load balancer finds the service. */
 export const WEBHOOK_PORT = 3000;
+/** What all hosts mount; the state folder beside it is each host's own. */
+export const SHARED_FOLDER = "/var/lib/mayfly-shared";
 
 /**
  * The service's settings file as this deployment has it, JSON and so YAML as well. No secret is in it: those come by the
@@ -14,13 +18,16 @@ export function settingsFile(options: {
   parameters: Parameters;
   network: Network;
   template: CfnLaunchTemplate;
+  notices: Queue;
+  appKey: CfnKey | null;
 }): string {
-  const { parameters, network, template } = options;
+  const { parameters, network, template, notices, appKey } = options;
   // Parts that are known after the deployment alone are put in as CloudFormation's own text.
   return JSON.stringify(
     {
       state_dir: "/var/lib/mayfly",
-      github: { app_id: parameters.githubAppId, private_key_file: "/run/mayfly-secrets/app.pem" },
+      shared_dir: SHARED_FOLDER,
+      github: { app_id: parameters.githubAppId, ...keyOf(appKey) },
       listen: {
         webhook: { host: "0.0.0.0", port: WEBHOOK_PORT },
         machines: { host: "0.0.0.0", port: parameters.brokerPort },
@@ -36,6 +43,7 @@ export function settingsFile(options: {
           image_digest: parameters.machineImageDigest,
           subnets: "@subnets@",
           instance_types: parameters.machineInstanceTypes,
+          notices_queue: notices.queueUrl,
         },
       },
     },
@@ -44,4 +52,8 @@ export function settingsFile(options: {
   )
     .replace('"@version@"', template.attrLatestVersionNumber)
     .replace('"@subnets@"', `["${Fn.join('", "', [...network.machines.subnetIds])}"]`);
+}
+
+function keyOf(appKey: CfnKey | null) {
+  return appKey === null ? { private_key_file: "/run/mayfly-secrets/app.pem" } : { kms_key: appKey.attrArn };
 }

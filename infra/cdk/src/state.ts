@@ -16,10 +16,15 @@ const secretTexts = {
   modelKey: ["model-key", "the model's API key"],
 } as const;
 
-export type Secrets = Readonly<Record<keyof typeof secretTexts, CfnSecret>>;
+export interface Secrets {
+  /** Null where the key is in KMS. */
+  readonly appKey: CfnSecret | null;
+  readonly webhookSecret: CfnSecret;
+  readonly modelKey: CfnSecret;
+}
 
 /** Empty secrets with fixed names: no value is in the template, in a parameter or in a log of CloudFormation. */
-export function addSecrets(scope: Construct, { name }: Parameters): Secrets {
+export function addSecrets(scope: Construct, { name, appKeyInKms }: Parameters): Secrets {
   const add = (key: keyof typeof secretTexts): CfnSecret => {
     const [suffix, description] = secretTexts[key];
     const secret = new CfnSecret(scope, `Secret-${suffix}`, {
@@ -33,7 +38,7 @@ export function addSecrets(scope: Construct, { name }: Parameters): Secrets {
     );
     return secret;
   };
-  return { appKey: add("appKey"), webhookSecret: add("webhookSecret"), modelKey: add("modelKey") };
+  return { appKey: appKeyInKms ? null : add("appKey"), webhookSecret: add("webhookSecret"), modelKey: add("modelKey") };
 }
 
 export interface State {
@@ -42,13 +47,13 @@ export interface State {
 }
 
 /**
- * The state folder, on both hosts: receipts, the receipt key, the ledger of tokens. Whoever holds the kernel's lock on it
- * works, the other host waits for that lock. What is lost with it is lost for good, so it outlives the stack.
+ * The folder that all hosts share, all of which work: receipts and their public keys, packed source, the keys of the
+ * broker's door. What is lost with it is lost for good, so it outlives the stack.
  */
 export function addState(scope: Construct, network: Network): State {
   const securityGroup = new SecurityGroup(scope, "StateSecurityGroup", {
     vpc: network.vpc,
-    description: "State folder: hosts of the service alone",
+    description: "Shared folder: hosts of the service alone",
     allowAllOutbound: false,
   });
   const files = new FileSystem(scope, "State", {

@@ -1,5 +1,4 @@
-import { fileURLToPath } from "node:url";
-import { Duration, type Stack } from "aws-cdk-lib";
+import { AssetHashType, Duration, type Stack } from "aws-cdk-lib";
 import { Rule, Schedule } from "aws-cdk-lib/aws-events";
 import { LambdaFunction } from "aws-cdk-lib/aws-events-targets";
 import { PolicyStatement, Role, ServicePrincipal } from "aws-cdk-lib/aws-iam";
@@ -10,8 +9,8 @@ import { acknowledge } from "./acknowledge.ts";
 import type { Parameters } from "./parameters.ts";
 import { retentionOf } from "./retention.ts";
 import { endRights } from "./rights.ts";
+import { bundleSweeper, sweeperSource } from "./sweeper-bundle.ts";
 
-const CODE = fileURLToPath(new URL("../sweeper", import.meta.url));
 /** Machines end themselves at their deadline, so this finds something only where more than one thing failed. */
 const EVERY = Duration.minutes(10);
 const TIMEOUT = Duration.minutes(2);
@@ -49,7 +48,11 @@ export function addSweeper(scope: Construct, { stack, parameters }: { stack: Sta
   const lambda = new Lambda(scope, "Sweeper", {
     runtime: Runtime.NODEJS_24_X,
     handler: "index.handler",
-    code: Code.fromAsset(CODE, { exclude: ["*.test.ts", "*.d.mts"] }),
+    code: Code.fromAsset(sweeperSource, {
+      assetHashType: AssetHashType.OUTPUT,
+      // The image is what CDK would use if the line below did not do it: it always does.
+      bundling: { image: Runtime.NODEJS_24_X.bundlingImage, local: { tryBundle: bundleSweeper } },
+    }),
     role,
     logGroup: logs,
     timeout: TIMEOUT,

@@ -23,12 +23,14 @@ export function defaultCacheDir(options: { uid: number; home: string; xdgCacheHo
 export function cachePaths(cacheDir: string): {
   layer: (key: string) => string;
   image: (digest: string) => string;
-  pointer: (kind: "layer" | "image", key: string) => string;
+  disk: (digest: string) => string;
+  pointer: (kind: "layer" | "image" | "disk", key: string) => string;
   work: string;
 } {
   return {
     layer: (key) => join(cacheDir, "layers", key),
     image: (digest) => join(cacheDir, "images", digest),
+    disk: (digest) => join(cacheDir, "disks", digest),
     pointer: (kind, key) => join(cacheDir, "pointers", `${kind}-${key}`),
     work: join(cacheDir, "work"),
   };

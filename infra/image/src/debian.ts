@@ -22,6 +22,9 @@ export interface DebianResult {
   /** The kernel's package. */
   readonly kernelDeb: string;
   readonly kernel: Deb;
+  /** The boot stub's package. */
+  readonly bootStubDeb: string;
+  readonly bootStub: Deb;
   readonly debs: readonly Deb[];
 }
 
@@ -66,9 +69,10 @@ export async function installDebian(options: {
     stdin: sources,
     env: {
       SOURCE_DATE_EPOCH: String(rootRecipe.sourceDateEpoch),
-      MAYFLY_PINS: lock === null ? "" : formatPins([lock.kernel, ...lock.debs]),
+      MAYFLY_PINS: lock === null ? "" : formatPins([lock.kernel, lock.bootStub, ...lock.debs]),
       MAYFLY_KERNEL: lock === null ? "" : lock.kernel.name,
       MAYFLY_KERNEL_META: rootRecipe.kernelPackage,
+      MAYFLY_BOOT_STUB: rootRecipe.bootStub.package,
       // In a user namespace another uid works there, which may not enter the cache; the default is /tmp.
       ...(isRoot ? { TMPDIR: workDir } : {}),
     },
@@ -101,8 +105,8 @@ function formatPins(debs: readonly Deb[]): string {
 const PIN_HOOK = `mkdir -p "$1/etc/apt/preferences.d" && printf %s "$MAYFLY_PINS" > "$1/etc/apt/preferences.d/mayfly"`;
 
 /**
- * Runs outside the new root with the new root's apt: fetches the kernel's package, which apt checks as it checks all,
- * and writes down what is installed with the hashes of the signed index.
+ * Runs outside the new root with the new root's apt: fetches what is unpacked and not installed, the packages of the
+ * kernel and of the boot stub, which apt checks as it checks all, and writes down what is installed with the hashes of the signed index.
  */
 const COLLECT_HOOK = `set -eu
 out="$1/mayfly"
@@ -113,16 +117,18 @@ if [ -z "$kernel" ] || ! apt-cache show "$kernel" > /dev/null 2>&1; then
   kernel=$(apt-cache depends "$MAYFLY_KERNEL_META" | sed -n 's/^ *Depends: \\(linux-image-[a-z0-9.+-]*\\)$/\\1/p' | head -n 1)
 fi
 cd "$out"
-apt-get -q -o APT::Sandbox::User=root download "$kernel"
-dpkg-deb --show --showformat '\${Package}=\${Version}\\n' ./*.deb > kernel
+for package in "$kernel" "$MAYFLY_BOOT_STUB"; do
+  apt-get -q -o APT::Sandbox::User=root download "$package" >&2
+  dpkg-deb --show --showformat '\${Package}=\${Version}\\n' "./\${package}_"*.deb
+done > unpacked
 dpkg-query --admindir="$1/var/lib/dpkg" --show --showformat '\${Package}=\${Version}\\n' > installed
-cat kernel installed | xargs apt-cache show > index`;
+cat unpacked installed | xargs apt-cache show > index`;
 
 async function readCollected(dir: string): Promise<Omit<DebianResult, "tree">> {
-  const [index, installed, kernelLine, files] = await Promise.all([
+  const [index, installed, unpacked, files] = await Promise.all([
     readFile(join(dir, "index"), "utf8"),
     readFile(join(dir, "installed"), "utf8"),
-    readFile(join(dir, "kernel"), "utf8"),
+    readFile(join(dir, "unpacked"), "utf8"),
     readdir(dir),
   ]);
   const known = parseIndex(index);
@@ -133,12 +139,17 @@ async function readCollected(dir: string): Promise<Omit<DebianResult, "tree">> {
     }
     return deb;
   }
-  const kernel = find(kernelLine.trim());
-  const kernelDeb = join(dir, files.find((file) => file.endsWith(".deb")) ?? "");
-  if ((await hashFile(kernelDeb)) !== kernel.sha256) {
-    throw new AppError("IMAGE_BUILD_FAILED", `${kernel.name} is not what the archive's index says`);
+  async function findFile({ name, sha256 }: Deb): Promise<string> {
+    const path = join(dir, files.find((file) => file.startsWith(`${name}_`) && file.endsWith(".deb")) ?? "");
+    if ((await hashFile(path)) !== sha256) {
+      throw new AppError("IMAGE_BUILD_FAILED", `${name} is not what the archive's index says`);
+    }
+    return path;
   }
-  return { kernelDeb, kernel, debs: installed.trim().split("\n").map(find) };
+  const [kernelLine = "", stubLine = ""] = unpacked.trim().split("\n");
+  const [kernel, bootStub] = [find(kernelLine), find(stubLine)];
+  const debs = installed.trim().split("\n").map(find);
+  return { kernelDeb: await findFile(kernel), kernel, bootStubDeb: await findFile(bootStub), bootStub, debs };
 }
 
 /** The stanzas of `apt-cache show`, by `name=version`. */

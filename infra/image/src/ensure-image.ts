@@ -1,26 +1,26 @@
-import { chmod, link, mkdir, readFile, rm, stat, writeFile } from "node:fs/promises";
-import { userInfo } from "node:os";
+import { chmod, link, mkdir, readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 
 import { AppError } from "@mayfly/core";
 
-import { cachePaths, makeWorkDir, publishDir, readPointer, sweepWorkDirs, writePointer } from "./cache.ts";
+import { cachePaths, publishDir, readPointer, writePointer } from "./cache.ts";
 import { canonicalJson, sha256 } from "./digest.ts";
+import {
+  type BuildProgress,
+  createReporter,
+  currentUser,
+  ensureLayer,
+  type Report,
+  withWorkDir,
+} from "./ensure-layer.ts";
 import { digestScripts, type GuestScripts, packInitrd, readGuestScripts } from "./initrd.ts";
 import { kernelCommandLine } from "./kernel-command-line.ts";
-import { buildLayer, findLayer, isIntact, type Layer, listSubstitutions } from "./layer.ts";
+import { buildLayer, type Layer, listSubstitutions } from "./layer.ts";
 import { formatLock, type ImageLock, readLock, type Substitution } from "./lock.ts";
 import type { Manifest } from "./manifest.ts";
 import { rootRecipeDigest } from "./recipe.ts";
 import { checkTools } from "./tools.ts";
 import { type Image, readImage, verifyImage } from "./verify.ts";
-
-export interface BuildProgress {
-  /** A word for the stage: check, debian, node, codex, kernel, root, initrd, done. */
-  readonly step: string;
-  readonly message: string;
-  readonly elapsedMs: number;
-}
 
 export interface EnsureImageOptions {
   /** See `defaultCacheDir`. */
@@ -47,7 +47,7 @@ export async function ensureImage(options: EnsureImageOptions): Promise<Image> {
   const { cacheDir, agentBundle } = options;
   const report = createReporter(options.onProgress);
   const agent = typeof agentBundle === "string" ? await readFile(agentBundle) : agentBundle;
-  const request: Request = { agent, lock: await readLock(options.lockPath), scripts: await readGuestScripts() };
+  const request: Request = { agent, lock: await readLock(options.lockPath), scripts: await readGuestScripts("qemu") };
   const pointer = cachePaths(cacheDir).pointer("image", requestKey(request));
   const known = await readPointer(pointer);
   const dir = known === null ? null : cachePaths(cacheDir).image(known);
@@ -101,8 +101,6 @@ interface Request {
   readonly scripts: GuestScripts;
 }
 
-type Report = (step: string, message: string) => void;
-
 function requestKey(request: Request): string {
   const { lock, scripts, agent } = request;
   return sha256(canonicalJson({ recipe: recipeDigest(scripts), lock, agent: sha256(agent) }));
@@ -123,15 +121,8 @@ async function build(
   const { cacheDir, workDir, lock, scripts, agent, report } = options;
   const layer = await ensureLayer(options);
   const substituted = listSubstitutions(layer, lock);
-  if (substituted.length > 0) {
-    const list = substituted.map(({ name, locked, used }) => `${name} ${locked ?? "-"} → ${used ?? "-"}`).join(", ");
-    if (options.frozen === true) {
-      throw new AppError("IMAGE_BUILD_FAILED", `The archive no longer serves what the lock says: ${list}`);
-    }
-    report("check", `Not as locked, as the archive has moved on: ${list}`);
-  }
   report("initrd", "Packing the agent");
-  const initrd = await packInitrd({ layerDir: layer.dir, scripts, agent });
+  const initrd = await packInitrd({ layerDir: layer.dir, platform: "qemu", scripts, agent });
   const { used, kernelRelease } = layer.record;
   const manifest: Manifest = {
     schema: 1,
@@ -157,27 +148,6 @@ async function build(
     throw new AppError("IMAGE_BUILD_FAILED", `The new image is not whole: ${result.problems.join("; ")}`);
   }
   return result.image;
-}
-
-async function ensureLayer(options: Parameters<typeof build>[0]): Promise<Layer> {
-  const { cacheDir, workDir, lock, report } = options;
-  const known = await findLayer(cacheDir, lock);
-  if (known !== null) {
-    // Where the archive had moved on, it may by now serve what is locked.
-    const isAsWanted = options.frozen !== true || listSubstitutions(known, lock).length === 0;
-    // A damaged image shares its files with its layer.
-    const isSound = !options.mistrustCache || (await isIntact(known, options.signal));
-    if (isAsWanted && isSound) {
-      return known;
-    }
-    if (!isSound) {
-      await rm(known.dir, { recursive: true, force: true });
-    }
-  }
-  report("check", "Looking for the tools");
-  const user = currentUser();
-  await checkTools(user);
-  return buildLayer({ cacheDir, workDir, lock, isRoot: user.uid === 0, onStep: report, signal: options.signal });
 }
 
 async function publishImage(options: {
@@ -221,31 +191,4 @@ async function isMadeOf(dir: string, parts: { layer: Layer; initrd: Uint8Array }
 async function isOneFile(a: string, b: string): Promise<boolean> {
   const [first, second] = await Promise.all([stat(a), stat(b)]);
   return first.dev === second.dev && first.ino === second.ino;
-}
-
-/** Runs work in a folder of its own, which is gone afterwards whatever happens. */
-async function withWorkDir<Value>(cacheDir: string, work: (dir: string) => Promise<Value>): Promise<Value> {
-  await sweepWorkDirs(cacheDir, Date.now());
-  const dir = await makeWorkDir(cacheDir);
-  try {
-    return await work(dir);
-  } finally {
-    await rm(dir, { recursive: true, force: true });
-  }
-}
-
-function createReporter(onProgress: ((progress: BuildProgress) => void) | undefined): Report {
-  const start = performance.now();
-  return (step, message) => onProgress?.({ step, message, elapsedMs: Math.round(performance.now() - start) });
-}
-
-/** A uid without an account (usual in containers) goes by its number. */
-function currentUser(): { uid: number; userName: string } {
-  try {
-    const { uid, username } = userInfo();
-    return { uid, userName: username };
-  } catch {
-    const uid = process.geteuid?.() ?? -1;
-    return { uid, userName: String(uid) };
-  }
 }

@@ -4,7 +4,8 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 
 import { makeDir } from "./cache.ts";
-import { type BuildProgress, ensureImage } from "./ensure-image.ts";
+import type { BuildProgress } from "./ensure-layer.ts";
+import { ensureImage } from "./ensure-image.ts";
 import { ensureProbeImage, usualCacheDir } from "./testing/real-image.ts";
 import { verifyImage } from "./verify.ts";
 

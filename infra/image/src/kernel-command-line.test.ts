@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 
-import { kernelCommandLine } from "./kernel-command-line.ts";
+import { ec2CommandLine, kernelCommandLine } from "./kernel-command-line.ts";
 import { parseTscKhz } from "./tsc.ts";
 
 describe("kernelCommandLine", () => {
@@ -14,6 +14,23 @@ describe("kernelCommandLine", () => {
 
   it("ends a machine whose kernel panics", () => {
     expect(kernelCommandLine({ emulated: false })).toContain("panic=-1");
+  });
+});
+
+describe("ec2CommandLine", () => {
+  it("names brokers, pins and the machine's longest life, and leaves EC2's bus and the kernel's defences on", () => {
+    const brokers = [
+      { host: "10.0.1.10", port: 8443 },
+      { host: "10.0.2.10", port: 8443 },
+    ] as const;
+    const words = ec2CommandLine({ brokers, pins: ["one", "two"], lifetimeSeconds: 60 }).split(" ");
+    expect(words.filter((word) => word.startsWith("mayfly."))).toEqual([
+      "mayfly.broker=10.0.1.10:8443,10.0.2.10:8443",
+      "mayfly.pins=one,two",
+      "mayfly.lifetime_s=60",
+    ]);
+    expect(words).toContain("init_on_free=1");
+    expect(words.filter((word) => /pci=off|mitigations|nokaslr/.test(word))).toEqual([]);
   });
 });
 

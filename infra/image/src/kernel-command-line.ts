@@ -1,3 +1,5 @@
+import type { Brokers } from "@mayfly/core";
+
 /** What every machine is started with. */
 const always = [
   "console=ttyS0",
@@ -5,8 +7,6 @@ const always = [
   // A machine that panics ends; started with -no-reboot, so does its process on the host.
   "panic=-1",
   "audit=0",
-  // No machine has a PCI bus; looking for one only prints a complaint.
-  "pci=off",
   // There is no IPv6 link, and code that is not there has no holes.
   "ipv6.disable=1",
   "vsyscall=none",
@@ -17,6 +17,12 @@ const always = [
  * on real hardware; emulation gives no isolation to begin with, and a machine holds nothing worth reading.
  */
 const whenEmulated = ["mitigations=off", "cryptomgr.notests", "nokaslr", "numa=off"] as const;
+
+/** No machine in QEMU has a PCI bus; looking for one only prints a complaint. */
+const inQemu = ["pci=off"] as const;
+
+/** EC2's documentation asks for it: a volume that is slow for a while is no disk that failed. The highest there is. */
+const onEc2 = ["nvme_core.io_timeout=4294967295"] as const;
 
 /** On real hardware the kernel defends itself: wiped memory, and a stack that moves. */
 const whenAccelerated = ["slab_nomerge", "init_on_alloc=1", "init_on_free=1", "randomize_kstack_offset=on"] as const;
@@ -29,8 +35,29 @@ const whenAccelerated = ["slab_nomerge", "init_on_alloc=1", "init_on_free=1", "r
  */
 export function kernelCommandLine(options: { emulated: boolean; tscKhz?: number | undefined }): string[] {
   if (!options.emulated) {
-    return [...always, ...whenAccelerated];
+    return [...always, ...inQemu, ...whenAccelerated];
   }
   const tsc = options.tscKhz === undefined ? [] : [`tsc_early_khz=${options.tscKhz}`];
-  return [...always, ...whenEmulated, ...tsc];
+  return [...always, ...inQemu, ...whenEmulated, ...tsc];
+}
+
+/**
+ * The whole command line of a machine on EC2, where nobody appends anything: it stands in the image.
+ *
+ * @param options.lifetimeSeconds After which the machine ends whatever happens.
+ */
+export function ec2CommandLine(options: {
+  brokers: Brokers;
+  pins: readonly string[];
+  lifetimeSeconds: number;
+}): string {
+  const brokers = options.brokers.map(({ host, port }) => `${host}:${port}`).join(",");
+  return [
+    ...always,
+    ...whenAccelerated,
+    ...onEc2,
+    `mayfly.broker=${brokers}`,
+    `mayfly.pins=${options.pins.join(",")}`,
+    `mayfly.lifetime_s=${options.lifetimeSeconds}`,
+  ].join(" ");
 }

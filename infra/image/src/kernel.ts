@@ -3,14 +3,14 @@ import { basename, join } from "node:path";
 
 import { AppError } from "@mayfly/core";
 
-import { rootRecipe } from "./recipe.ts";
+import { layerModules } from "./recipe.ts";
 import { runTool } from "./run-tool.ts";
 
 const UNPACK_MS = 5 * 60_000;
 
 /**
- * Takes the uncompressed kernel and the recipe's modules out of the kernel's package: `vmlinux` and `modules/*.ko` under
- * `outDir`. An uncompressed kernel starts faster, above all under emulation.
+ * Takes the kernel and the recipe's modules out of the kernel's package: `vmlinuz` as UEFI starts it, `vmlinux` and
+ * `modules/*.ko` under `outDir`. An uncompressed kernel starts faster, above all under emulation.
  *
  * @returns the kernel's release, as uname prints it.
  */
@@ -29,7 +29,9 @@ export async function unpackKernel(options: {
     throw new AppError("IMAGE_BUILD_FAILED", "The kernel's package does not hold exactly one kernel");
   }
   const payload = join(workDir, "vmlinux.lz4");
-  await writeFile(payload, findPayload(await readFile(join(dir, "boot", `vmlinuz-${release}`))));
+  const vmlinuz = await readFile(join(dir, "boot", `vmlinuz-${release}`));
+  await writeFile(join(outDir, "vmlinuz"), vmlinuz);
+  await writeFile(payload, findPayload(vmlinuz));
   await runTool({
     command: "lz4",
     args: ["-d", "-q", "-f", payload, join(outDir, "vmlinux")],
@@ -37,7 +39,7 @@ export async function unpackKernel(options: {
     ...signal,
   });
   await mkdir(join(outDir, "modules"));
-  for (const module of rootRecipe.modules) {
+  for (const module of layerModules()) {
     await copyFile(join(dir, "lib/modules", release, module), join(outDir, "modules", basename(module)));
   }
   return release;

@@ -11,8 +11,9 @@ import { unpackKernel } from "./kernel.ts";
 import { fileSchema, type ImageFile } from "./manifest.ts";
 import { compareWithLock, type ImageLock, lockSchema, sortLock, type Substitution } from "./lock.ts";
 import { fetchNpmPackage } from "./npm.ts";
-import { rootRecipe, rootRecipeDigest } from "./recipe.ts";
+import { layerModules, rootRecipe, rootRecipeDigest } from "./recipe.ts";
 import { finishTree, packTree } from "./root-tree.ts";
+import { runTool } from "./run-tool.ts";
 
 const layerSchema = z.strictObject({
   schema: z.literal(1),
@@ -24,12 +25,18 @@ const layerSchema = z.strictObject({
 
 const ROOT = "root.erofs";
 const KERNEL = "vmlinux";
+const EFI_KERNEL = "vmlinuz";
+const BOOT_STUB = "boot-stub.efi";
 const BUSYBOX = "busybox";
+/** Unpacking 300 KB. */
+const STUB_MS = 60_000;
 const RECORD = "root.json";
 
-/** The part of an image that does not change with the agent: root, kernel, modules, busybox. */
+/** The part of an image that does not change with the agent: root, kernel, modules, busybox, boot stub. */
 export interface Layer {
   readonly dir: string;
+  /** Depends on the recipe and on what was really used, hex. */
+  readonly key: string;
   readonly root: ImageFile;
   readonly vmlinux: ImageFile;
   readonly record: z.infer<typeof layerSchema>;
@@ -74,6 +81,7 @@ export async function buildLayer(options: {
   const { debian, node, codex } = await fetchParts(options);
   onStep("kernel", `Unpacking ${debian.kernel.name}`);
   const kernelRelease = await unpackKernel({ deb: debian.kernelDeb, workDir, outDir: out, signal });
+  await unpackBootStub({ deb: debian.bootStubDeb, workDir, file: join(out, BOOT_STUB), signal });
   onStep("root", "Laying out the root file system");
   await finishTree({ tree: debian.tree, nodeTarball: node.tarball, codexTarball: codex.tarball, signal });
   await copyFile(join(debian.tree, "usr/bin/busybox"), join(out, BUSYBOX));
@@ -85,17 +93,48 @@ export async function buildLayer(options: {
     recipe: rootRecipeDigest(),
     kernelRelease,
     files: await describeFiles(out, signal),
-    used: sortLock({ schema: 1, kernel: debian.kernel, debs: [...debian.debs], npm: [codex.identity, node.identity] }),
+    used: sortLock({
+      schema: 1,
+      kernel: debian.kernel,
+      bootStub: debian.bootStub,
+      debs: [...debian.debs],
+      npm: [codex.identity, node.identity],
+    }),
   };
   await writeFile(join(out, RECORD), `${canonicalJson(record)}\n`);
   await openPermissions(out);
-  const key = sha256(canonicalJson({ recipe: record.recipe, used: record.used }));
+  const key = keyOf(record);
   const dir = paths.layer(key);
   await publishDir({ from: out, to: dir, isGood: async (place) => (await openLayer(place)) !== null });
   for (const lock of options.lock === null ? [record.used] : [options.lock, record.used]) {
     await writePointer(paths.pointer("layer", requestKey(lock)), key);
   }
-  return { dir, root: fileOf(record, ROOT), vmlinux: fileOf(record, KERNEL), record };
+  return layerOf(dir, record);
+}
+
+/** What a disk is made of besides an initrd: the kernel as UEFI starts it, the boot stub, the root file system. */
+export function bootFiles(layer: Layer): { kernel: string; stub: string; root: string } {
+  return { kernel: join(layer.dir, EFI_KERNEL), stub: join(layer.dir, BOOT_STUB), root: join(layer.dir, ROOT) };
+}
+
+function layerOf(dir: string, record: Layer["record"]): Layer {
+  return { dir, key: keyOf(record), root: fileOf(record, ROOT), vmlinux: fileOf(record, KERNEL), record };
+}
+
+function keyOf({ recipe, used }: Layer["record"]): string {
+  return sha256(canonicalJson({ recipe, used }));
+}
+
+async function unpackBootStub(options: {
+  deb: string;
+  workDir: string;
+  file: string;
+  signal: AbortSignal | undefined;
+}): Promise<void> {
+  const dir = join(options.workDir, "boot-stub");
+  const signal = options.signal === undefined ? {} : { signal: options.signal };
+  await runTool({ command: "dpkg-deb", args: ["-x", options.deb, dir], timeoutMs: STUB_MS, ...signal });
+  await copyFile(join(dir, rootRecipe.bootStub.file), options.file);
 }
 
 /** Debian and npm are fetched at the same time; when one fails the others are stopped before this throws. */
@@ -138,7 +177,7 @@ async function openLayer(dir: string): Promise<Layer | null> {
         return null;
       }
     }
-    return { dir, root: fileOf(record, ROOT), vmlinux: fileOf(record, KERNEL), record };
+    return layerOf(dir, record);
   } catch {
     // Whatever is wrong with it, a layer that cannot be read is built again.
     return null;
@@ -152,7 +191,8 @@ function fileOf(record: Layer["record"], name: string): ImageFile {
 }
 
 async function describeFiles(dir: string, signal?: AbortSignal): Promise<Record<string, ImageFile>> {
-  const names = [ROOT, KERNEL, BUSYBOX, ...rootRecipe.modules.map((module) => join("modules", basename(module)))];
+  const modules = layerModules().map((module) => join("modules", basename(module)));
+  const names = [ROOT, KERNEL, EFI_KERNEL, BOOT_STUB, BUSYBOX, ...modules];
   const files: Record<string, ImageFile> = {};
   for (const name of names) {
     const path = join(dir, name);

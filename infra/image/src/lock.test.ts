@@ -9,6 +9,7 @@ const integrity = `sha512-${"a".repeat(86)}==`;
 const lock: ImageLock = {
   schema: 1,
   kernel: { name: "linux-image-1", version: "6.1-1", sha256: hash("1") },
+  bootStub: { name: "systemd-boot-efi", version: "252", sha256: hash("7") },
   debs: [
     { name: "bash", version: "5.2", sha256: hash("2") },
     { name: "git", version: "2.39", sha256: hash("3") },

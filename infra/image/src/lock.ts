@@ -24,6 +24,8 @@ export const lockSchema = z.strictObject({
   schema: z.literal(1),
   /** The kernel's package, which is not installed but unpacked. */
   kernel: debSchema,
+  /** The boot stub's package, likewise. */
+  bootStub: debSchema,
   debs: z.array(debSchema).min(1).max(PACKAGES_MAX),
   npm: z.array(npmSchema).min(1).max(PACKAGES_MAX),
 });
@@ -73,8 +75,8 @@ export interface Substitution {
 
 /** Compares what was used with the lock; equal name, version and hash is no substitution. */
 export function compareWithLock(lock: ImageLock, used: ImageLock): Substitution[] {
-  const locked = new Map([...lock.debs, ...lock.npm].map((item) => [item.name, item]));
-  const taken = new Map([...used.debs, ...used.npm].map((item) => [item.name, item]));
+  const locked = new Map([lock.bootStub, ...lock.debs, ...lock.npm].map((item) => [item.name, item]));
+  const taken = new Map([used.bootStub, ...used.debs, ...used.npm].map((item) => [item.name, item]));
   const kernel =
     JSON.stringify(lock.kernel) === JSON.stringify(used.kernel)
       ? []

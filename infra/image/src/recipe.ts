@@ -8,7 +8,7 @@ export const codexUser = { name: "codex", uid: 1001, gid: 1001, home: "/home/cod
  * when code that builds the layer changes what comes out.
  */
 export const rootRecipe = {
-  edition: 1,
+  edition: 2,
   suite: "bookworm",
   sections: ["bookworm", "bookworm-updates", "bookworm-security"],
   architecture: "amd64",
@@ -16,7 +16,9 @@ export const rootRecipe = {
   packages: ["busybox-static", "git", "libstdc++6"],
   /** Its dependency is the current kernel: the small one for virtual machines. */
   kernelPackage: "linux-image-cloud-amd64",
-  /** Copied out of the kernel's package for the initrd, flat. */
+  /** Unpacked and not installed: what stands between UEFI and a kernel with its initrd and command line in one file. */
+  bootStub: { package: "systemd-boot-efi", file: "usr/lib/systemd/boot/efi/linuxx64.efi.stub" },
+  /** Copied out of the kernel's package for the initrd of a machine in QEMU, flat. */
   modules: [
     "kernel/drivers/virtio/virtio_ring.ko",
     "kernel/drivers/virtio/virtio.ko",
@@ -25,6 +27,24 @@ export const rootRecipe = {
     "kernel/drivers/block/virtio_blk.ko",
     "kernel/drivers/char/virtio_console.ko",
     "kernel/drivers/char/hw_random/virtio-rng.ko",
+    "kernel/net/core/failover.ko",
+    "kernel/drivers/net/net_failover.ko",
+    "kernel/drivers/net/virtio_net.ko",
+    "kernel/lib/libcrc32c.ko",
+    "kernel/fs/erofs/erofs.ko",
+    "kernel/fs/overlayfs/overlay.ko",
+  ],
+  /**
+   * For the initrd of a machine on EC2. The driver of its disks (NVMe) is in the kernel itself. Virtio on PCI is there so
+   * that the very same bytes start in QEMU, which has no ENA; it is loaded for a device that is there and not otherwise.
+   */
+  ec2Modules: [
+    "kernel/drivers/net/ethernet/amazon/ena/ena.ko",
+    "kernel/drivers/virtio/virtio_ring.ko",
+    "kernel/drivers/virtio/virtio.ko",
+    "kernel/drivers/virtio/virtio_pci_modern_dev.ko",
+    "kernel/drivers/virtio/virtio_pci_legacy_dev.ko",
+    "kernel/drivers/virtio/virtio_pci.ko",
     "kernel/net/core/failover.ko",
     "kernel/drivers/net/net_failover.ko",
     "kernel/drivers/net/virtio_net.ko",
@@ -68,6 +88,11 @@ export const rootRecipe = {
   sourceDateEpoch: 1_767_225_600,
   fileSystemId: "6d617966-6c79-4000-8000-726f6f740000",
 } as const;
+
+/** Every module that a layer holds, by its path in the kernel's package. */
+export function layerModules(): string[] {
+  return [...new Set<string>([...rootRecipe.modules, ...rootRecipe.ec2Modules])];
+}
 
 /** The digest of the root's recipe, in hex. */
 export function rootRecipeDigest(): string {

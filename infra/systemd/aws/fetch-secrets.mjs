@@ -14,11 +14,15 @@ const FETCH_MS = 20_000;
  * The two files' texts.
  *
  * @param {{ cache: { host: string, port: number } }} settings
- * @param {{ token: string, appKey: string, webhookSecret: string, modelKey: string }} secrets
- * @returns {{ environment: string, appKey: string }} Throws for a secret that would not stay on its own line.
+ * @param {{ token: string, appKey: string | null, webhookSecret: string, modelKey: string }} secrets Without the App's
+ * key where it is in KMS.
+ * @returns {{ environment: string, appKey: string | null }} Throws for a secret that would not stay on its own line.
  */
 export function filesOf({ cache }, { token, appKey, webhookSecret, modelKey }) {
-  if (!/^-----BEGIN [A-Z ]*PRIVATE KEY-----\n[\s\S]+-----END [A-Z ]*PRIVATE KEY-----\n?$/.test(appKey)) {
+  if (
+    appKey !== null &&
+    !/^-----BEGIN [A-Z ]*PRIVATE KEY-----\n[\s\S]+-----END [A-Z ]*PRIVATE KEY-----\n?$/.test(appKey)
+  ) {
     throw new Error("the App's key is not PEM");
   }
   const lines = {
@@ -58,11 +62,13 @@ function main([file]) {
   const fetched = (id) => fetchSecret(settings.region, id);
   const { environment, appKey } = filesOf(settings, {
     token: fetched(settings.cache.token),
-    appKey: fetched(settings.app_key),
+    appKey: settings.app_key === null ? null : fetched(settings.app_key),
     webhookSecret: fetched(settings.webhook_secret),
     modelKey: fetched(settings.model_key),
   });
-  writeFileSync(`${folder}/app.pem`, appKey, { mode: 0o600 });
+  if (appKey !== null) {
+    writeFileSync(`${folder}/app.pem`, appKey, { mode: 0o600 });
+  }
   writeFileSync(`${folder}/environment`, environment, { mode: 0o600 });
 }
 

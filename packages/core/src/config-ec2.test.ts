@@ -34,6 +34,7 @@ describe("the settings for machines on EC2", () => {
       spot: true,
       launchBurst: 5,
       launchesPerSecond: 2,
+      noticesQueue: null,
     });
   });
 
@@ -72,6 +73,10 @@ describe("the settings for machines on EC2", () => {
     { instance_types: ["large"] },
     { launch_burst: 0 },
     { launches_per_second: 0 },
+    { notices_queue: "notices" },
+    { notices_queue: "http://sqs.eu-central-1.amazonaws.com/111122223333/notices" },
+    { notices_queue: "https://sqs.eu-central-1.amazonaws.com/notices" },
+    { notices_queue: "https://sqs.eu-central-1.amazonaws.com/111122223333/notices?a=b" },
     { user_data: "x" },
   ])("refuse %j", (settings) => {
     expect(Ec2Settings.safeParse({ ...whole, ...settings }).success).toBe(false);
@@ -79,6 +84,11 @@ describe("the settings for machines on EC2", () => {
 
   it.each(["https://ec2.example.com", "http://127.0.0.1:4566"])("take the endpoint %s", (endpoint) => {
     expect(Ec2Settings.safeParse({ ...whole, endpoint }).success).toBe(true);
+  });
+
+  it("take the URL of a queue, as SQS names it", () => {
+    const queue = "https://sqs.eu-central-1.amazonaws.com/111122223333/Mayfly-Notices_1";
+    expect(ec2Of(Ec2Settings.parse({ ...whole, notices_queue: queue }))?.noticesQueue).toBe(queue);
   });
 
   it("have environment names of their own", () => {

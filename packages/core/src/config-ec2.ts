@@ -8,6 +8,8 @@ const REGION = /^[a-z]{2,4}(?:-[a-z]{2,10}){1,3}-\d{1,2}$/;
 const LAUNCH_TEMPLATE = /^lt-[0-9a-f]{8,17}$/;
 const SUBNET = /^subnet-[0-9a-f]{8,17}$/;
 const INSTANCE_TYPE = /^[a-z0-9-]{2,20}\.[a-z0-9-]{2,20}$/;
+/** The account's number, and the queue's name. */
+const QUEUE_PATH = /^\/\d{12}\/[A-Za-z0-9_-]{1,80}$/;
 const DIGEST = /^sha256:[0-9a-f]{64}$/;
 /** A region has few zones, each with one subnet for machines. */
 const SUBNETS_MAX = 16;
@@ -96,7 +98,7 @@ export const Ec2Settings = z.strictObject({
     {
       environment: "MAYFLY_EC2_SPOT",
       description:
-        "Ask for spot machines first and for on-demand ones when there are none. `false`: on-demand alone. AWS may take a spot machine back at any time, which costs its run an attempt.",
+        "Ask for spot machines first and for on-demand ones when there are none. `false`: on-demand alone. AWS may take a spot machine back at any time, which costs its run an attempt; the run goes on with an on-demand one.",
     },
     z.boolean("must be true or false").default(true),
   ),
@@ -118,6 +120,20 @@ export const Ec2Settings = z.strictObject({
       .max(PER_SECOND_MAX, `must be a number from 0.1 to ${PER_SECOND_MAX}`)
       .default(2),
   ),
+  notices_queue: setting(
+    {
+      environment: "MAYFLY_EC2_NOTICES_QUEUE",
+      description:
+        "The URL of the SQS queue with EventBridge's events of these machines. Without it a spot machine that AWS takes back is missed only once it is no longer listed.",
+      defaultText: "none",
+    },
+    z
+      .string()
+      .max(URL_CHARS_MAX)
+      .refine(isQueue, "must be the https URL of an SQS queue, with its account's number and its name")
+      .nullable()
+      .default(null),
+  ),
 });
 export type Ec2Settings = z.infer<typeof Ec2Settings>;
 
@@ -134,6 +150,8 @@ export interface Ec2Config {
   readonly spot: boolean;
   readonly launchBurst: number;
   readonly launchesPerSecond: number;
+  /** The URL of the queue with notices of interruptions; null for none. */
+  readonly noticesQueue: string | null;
 }
 
 type Name = keyof Ec2Settings;
@@ -191,6 +209,7 @@ export function ec2Of(settings: Ec2Settings): Ec2Config | null {
     spot: settings.spot,
     launchBurst: settings.launch_burst,
     launchesPerSecond: settings.launches_per_second,
+    noticesQueue: settings.notices_queue,
   };
 }
 
@@ -200,10 +219,19 @@ function isEmpty(value: Ec2Settings[Name]): boolean {
 
 /** Nobody on the way may read or answer what is asked there. */
 function isEndpoint(text: string): boolean {
+  return closedUrl(text)?.pathname === "/";
+}
+
+function isQueue(text: string): boolean {
+  return QUEUE_PATH.test(closedUrl(text)?.pathname ?? "");
+}
+
+/** Null for a URL with user, query or fragment, and for one over a way that others can read. */
+function closedUrl(text: string): URL | null {
   const url = URL.parse(text);
   if (url === null || url.username !== "" || url.password !== "" || url.search !== "" || url.hash !== "") {
-    return false;
+    return null;
   }
   const isNear = ["127.0.0.1", "[::1]", "localhost"].includes(url.hostname);
-  return url.pathname === "/" && (url.protocol === "https:" || (url.protocol === "http:" && isNear));
+  return url.protocol === "https:" || (url.protocol === "http:" && isNear) ? url : null;
 }

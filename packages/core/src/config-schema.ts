@@ -1,9 +1,10 @@
 import { z } from "zod";
 import { BudgetSettings, PriceSettings } from "./budget-settings.ts";
+import { appKeySettings } from "./config-app-key.ts";
 import { FleetSection } from "./config-fleet.ts";
+import { Role, roles } from "./config-roles.ts";
 import { limits } from "./limits.ts";
-import { SafetyStrategy } from "./protocol.ts";
-import { MODEL_SHAPE_HEADER } from "./protocol.ts";
+import { MODEL_SHAPE_HEADER, SafetyStrategy } from "./protocol.ts";
 import { setting, settingRows, wholeNumber } from "./setting.ts";
 import { publications } from "./task-options.ts";
 
@@ -98,10 +99,7 @@ const GitHub = z.strictObject({
     },
     wholeNumber(1, Number.MAX_SAFE_INTEGER).nullable().default(null),
   ),
-  private_key_file: setting(
-    { environment: "MAYFLY_GITHUB_PRIVATE_KEY_FILE", description: "The file with the App's private key (PEM)." },
-    Path.nullable().default(null),
-  ),
+  ...appKeySettings,
   webhook_secret: setting(
     { environment: "MAYFLY_WEBHOOK_SECRET", description: "The App's webhook secret, at least 16 characters." },
     WebhookSecret.nullable().default(null),
@@ -313,11 +311,28 @@ const Policy = z.strictObject({
 
 /** The file, and the environment over it, as an operator writes them. */
 export const ConfigSchema = z.strictObject({
+  roles: setting(
+    {
+      environment: "MAYFLY_ROLES",
+      description:
+        "What this host is: `intake` takes webhooks, `worker` does the runs, `broker` is what machines speak to, `web` answers the command line. Any number of hosts can be each; all of them need one `redis_url`. `docs/operations/roles.md` says which go where.",
+    },
+    listOf(Role).default([...roles]),
+  ),
   state_dir: setting(
     {
       environment: "MAYFLY_STATE_DIR",
-      description: "Everything the service must not lose.",
+      description: "Everything the service must not lose. Each host has its own.",
       defaultText: "`/var/lib/mayfly` for root, else `$XDG_STATE_HOME/mayfly` or `~/.local/state/mayfly`",
+    },
+    Path.nullable().default(null),
+  ),
+  shared_dir: setting(
+    {
+      environment: "MAYFLY_SHARED_DIR",
+      description:
+        "What several hosts share: receipts and their public keys, packed source, the keys of the broker's door. One folder for all of them, such as one on NFS.",
+      defaultText: "`state_dir`",
     },
     Path.nullable().default(null),
   ),

@@ -36,11 +36,19 @@ describe("parseConfig", () => {
 
   it("has a default for everything", () => {
     expect(config({ HOME: "/home/alice" })).toEqual({
+      roles: ["intake", "worker", "broker", "web"],
       stateDir: "/home/alice/.local/state/mayfly",
+      sharedDir: "/home/alice/.local/state/mayfly",
       cacheDir: "/home/alice/.cache/mayfly",
       redisUrl: null,
       logLevel: "info",
-      github: { url: "https://api.github.com", webUrl: "https://github.com", gitUrl: "https://github.com", app: null },
+      github: {
+        url: "https://api.github.com",
+        webUrl: "https://github.com",
+        gitUrl: "https://github.com",
+        app: null,
+        webhookSecrets: [],
+      },
       listen: {
         webhook: { host: "127.0.0.1", port: 3000 },
         internal: { host: "127.0.0.1", port: 3001 },
@@ -123,8 +131,8 @@ describe("parseConfig", () => {
   });
 
   it("takes two webhook secrets, the present one first", () => {
-    const github = config({ ...app, MAYFLY_WEBHOOK_SECRET_OLD: "o".repeat(16) }).github.app;
-    expect(github?.webhookSecrets.map((secret) => secret.reveal())).toEqual(["s".repeat(16), "o".repeat(16)]);
+    const { github } = config({ ...app, MAYFLY_WEBHOOK_SECRET_OLD: "o".repeat(16) });
+    expect(github.webhookSecrets.map((secret) => secret.reveal())).toEqual(["s".repeat(16), "o".repeat(16)]);
   });
 
   it("freezes the whole of it", () => {

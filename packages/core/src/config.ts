@@ -8,9 +8,11 @@ import {
   placeOf,
   problemsOf,
 } from "./config-draft.ts";
+import { type AppKeyConfig, appKeyOf, checkAppKey } from "./config-app-key.ts";
 import { ConfigSchema, configTable } from "./config-schema.ts";
 import { checkFleet, type FleetConfig, fleetOf } from "./config-fleet.ts";
 import { checkIssuer, type IssuerConfig, issuerOf } from "./config-issuer.ts";
+import { checkRoles, type Role } from "./config-roles.ts";
 import { matchesGlob } from "./glob.ts";
 import type { Ceiling } from "./policy.ts";
 import { Secret } from "./secret.ts";
@@ -18,7 +20,11 @@ import { readStrictYaml } from "./strict-yaml.ts";
 
 /** The service's settings: parsed once, frozen, and handed on in pieces. */
 export interface Config {
+  /** What this host is; at least one. */
+  readonly roles: readonly Role[];
   readonly stateDir: string;
+  /** What hosts of one service share; the state folder where there is one host. */
+  readonly sharedDir: string;
   readonly cacheDir: string;
   /** Null for the embedded one. */
   readonly redisUrl: Secret | null;
@@ -29,6 +35,8 @@ export interface Config {
     readonly gitUrl: string;
     /** Null when there is no App: then only local runs are possible. */
     readonly app: GitHubAppConfig | null;
+    /** None, one, or during a change-over two: the present one first. */
+    readonly webhookSecrets: readonly Secret[];
   };
   readonly listen: { readonly webhook: Address; readonly internal: Address; readonly machines: Address };
   readonly model: {
@@ -47,9 +55,7 @@ export interface Config {
 
 export interface GitHubAppConfig {
   readonly id: number;
-  readonly privateKeyFile: string;
-  /** One, or during a change-over two: the present one first. */
-  readonly webhookSecrets: readonly Secret[];
+  readonly key: AppKeyConfig;
 }
 
 export interface Address {
@@ -95,16 +101,25 @@ function checkTogether(draft: ConfigDraft, data: ConfigSchema): void {
   const report = (key: string, message: string): void => {
     draft.problems.push({ place: placeOf(draft, key.split("."), "key"), message, suggestion: null });
   };
-  const parts = ["app_id", "private_key_file", "webhook_secret"] as const;
+  const named = (name: string): string => `github.${name} (${environmentOf(`github.${name}`)})`;
+  const keyName = github.kms_key === null ? "private_key_file" : "kms_key";
+  const parts = [
+    ...(data.roles.includes("worker") ? (["app_id", keyName] as const) : []),
+    ...(data.roles.includes("intake") ? (["webhook_secret"] as const) : []),
+  ];
   const missing = parts.filter((name) => github[name] === null);
   if (missing.length > 0 && missing.length < parts.length) {
     const given = parts.find((name) => github[name] !== null) ?? "app_id";
-    const names = missing.map((name) => `github.${name} (${environmentOf(`github.${name}`)})`);
+    const choice = (name: string): string =>
+      name === "private_key_file" ? `${named(name)} or ${named("kms_key")}` : named(name);
+    const names = missing.map(choice);
     report(`github.${given}`, `a GitHub App needs ${names.join(" and ")} as well`);
   }
   if (github.webhook_secret === null && github.webhook_secret_old !== null) {
     report("github.webhook_secret_old", "the old secret counts only beside a present one (MAYFLY_WEBHOOK_SECRET)");
   }
+  checkAppKey(github, environmentOf, report);
+  checkRoles(data, environmentOf, report);
   checkIssuer(model, environmentOf, report);
   checkPrices(model.prices, environmentOf, report);
   if (!policy.models.some((pattern) => matchesGlob(pattern, model.default))) {
@@ -116,12 +131,21 @@ function checkTogether(draft: ConfigDraft, data: ConfigSchema): void {
 function shape(data: ConfigSchema, sources: ConfigSources): Config {
   const { github, listen, model, policy, fleet } = data;
   const webUrl = github.web_url ?? webUrlOf(github.url);
+  const stateDir = data.state_dir ?? homeDir(sources, "XDG_STATE_HOME", ".local/state", "/var/lib");
   return {
-    stateDir: data.state_dir ?? homeDir(sources, "XDG_STATE_HOME", ".local/state", "/var/lib"),
+    roles: [...new Set(data.roles)],
+    stateDir,
+    sharedDir: data.shared_dir ?? stateDir,
     cacheDir: data.cache_dir ?? homeDir(sources, "XDG_CACHE_HOME", ".cache", "/var/cache"),
     redisUrl: secret(data.redis_url),
     logLevel: data.log_level,
-    github: { url: github.url, webUrl, gitUrl: github.git_url ?? webUrl, app: appOf(github) },
+    github: {
+      url: github.url,
+      webUrl,
+      gitUrl: github.git_url ?? webUrl,
+      app: appOf(github),
+      webhookSecrets: webhookSecretsOf(github),
+    },
     listen,
     model: {
       url: model.url,
@@ -144,15 +168,13 @@ function shape(data: ConfigSchema, sources: ConfigSources): Config {
 }
 
 function appOf(github: ConfigSchema["github"]): GitHubAppConfig | null {
-  const { app_id: id, private_key_file: privateKeyFile, webhook_secret: present, webhook_secret_old: old } = github;
-  if (id === null || privateKeyFile === null || present === null) {
-    return null;
-  }
-  return {
-    id,
-    privateKeyFile,
-    webhookSecrets: [present, ...(old === null ? [] : [old])].map((text) => new Secret(text)),
-  };
+  const { app_id: id } = github;
+  const key = appKeyOf(github);
+  return id === null || key === null ? null : { id, key };
+}
+
+function webhookSecretsOf({ webhook_secret: present, webhook_secret_old: old }: ConfigSchema["github"]): Secret[] {
+  return [present, old].flatMap((text) => (text === null ? [] : [new Secret(text)]));
 }
 
 function secret(text: string | null): Secret | null {

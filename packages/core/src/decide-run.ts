@@ -4,6 +4,7 @@ import type { Digest, Instant, MachineId } from "./ids.ts";
 import { limits } from "./limits.ts";
 import type { SourceLayout } from "./protocol.ts";
 import type { Attempt, GoneMachine, Run, RunBase, RunEffect, RunEvent, Step, Times } from "./run.ts";
+import { needsSteady } from "./steady.ts";
 
 export interface RunDecision {
   readonly run: Run;
@@ -40,6 +41,9 @@ export function aliveUntil({ deadline }: Attempt): Instant {
 
 /** From the deadline until the agent must have ended Codex, frozen, and begun to post; then it is destroyed. */
 const CODEX_END_MS = 20_000;
+
+/** EC2 is the one provider that takes machines back. */
+const TAKEN_BACK = "AWS took the machine back";
 
 function step(run: Run, event: RunEvent, now: Instant): Run {
   switch (run.phase) {
@@ -133,7 +137,9 @@ function whenRunning(run: Run & { phase: "running" }, event: RunEvent, now: Inst
         ? destroying(at(freeze(run, now), "result_posted", now), endingOf(event.frame), event.digest, now)
         : run;
     case "machine_lost":
-      return destroying(run, { outcome: "lost", code: "machine_lost", detail: event.why }, null, now);
+      return event.why === "taken_back"
+        ? destroying(withTakenBack(run, now), { outcome: "lost", code: "machine_lost", detail: TAKEN_BACK }, null, now)
+        : destroying(run, { outcome: "lost", code: "machine_lost", detail: event.why }, null, now);
     case "machine_gone": {
       // Its machine says "lost" before it says "gone"; should that word have been missed, this one means both.
       const ending: Ending = { outcome: "lost", code: "machine_lost", detail: "the machine is gone" };
@@ -162,7 +168,9 @@ function whenDestroying(run: Run & { phase: "destroying" }, event: RunEvent, now
             phase: "queued",
             since: now,
             source: run.source,
-            waitingFor: "another machine, since the last one was lost",
+            waitingFor: needsSteady(run)
+              ? "an on-demand machine, since AWS took the last one back"
+              : "another machine, since the last one was lost",
           }
         : publishing(proved, run, now);
     }
@@ -287,12 +295,18 @@ function publishing(
   return { ...base(run), phase: "publishing", since: now, ending, attempt, resultDigest };
 }
 
+function withTakenBack(run: Run & { phase: "running" }, now: Instant): Run & { phase: "running" } {
+  const { machine, epoch } = run.attempt;
+  return { ...run, takenBack: { machine, epoch, at: now } };
+}
+
 /** The first time counts: a repeated event does not move it. */
 function at<R extends Run>(run: R, name: Step, now: Instant): R {
   return run.times[name] === undefined ? { ...run, times: { ...run.times, [name]: now } } : run;
 }
 
 function base(run: Run): RunBase {
-  const { schema, id, request, createdAt, epoch, times, gone, modelCalls } = run;
-  return { schema, id, request, createdAt, epoch, times, gone, modelCalls };
+  const { schema, id, request, createdAt, epoch, times, gone, modelCalls, takenBack } = run;
+  const present = { schema, id, request, createdAt, epoch, times, gone, modelCalls };
+  return takenBack === undefined ? present : { ...present, takenBack };
 }

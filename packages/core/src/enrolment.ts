@@ -31,6 +31,40 @@ export function isPin(value: string): boolean {
 /** The broker's key, and the one that is to follow it. */
 export const PINS_MAX = 2;
 
+/** Where brokers listen for machines. IP literals alone: a machine has nobody to ask for a name. */
+export interface BrokerAddress {
+  readonly host: string;
+  readonly port: number;
+}
+
+/** The preferred first. */
+export type Brokers = readonly [BrokerAddress, ...BrokerAddress[]];
+
+/** One in each zone of two. */
+export const BROKERS_MAX = 2;
+
+const BROKER = /^((?:0|[1-9]\d{0,2})(?:\.(?:0|[1-9]\d{0,2})){3}):([1-9]\d{0,4})$/;
+const OCTET_MAX = 255;
+const PORT_MAX = 65_535;
+
+/** Reads `IPV4:PORT[,IPV4:PORT]`; null for anything else, an address twice, and too many. */
+export function parseBrokers(text: string): Brokers | null {
+  const words = text.split(",");
+  const addresses = words.map(parseBroker).filter((address) => address !== null);
+  const [first, ...others] = addresses;
+  const isWhole = addresses.length === words.length && new Set(words).size === words.length;
+  return first === undefined || !isWhole || words.length > BROKERS_MAX ? null : [first, ...others];
+}
+
+function parseBroker(word: string): BrokerAddress | null {
+  const [, host, digits] = BROKER.exec(word) ?? [];
+  const port = Number(digits);
+  if (host === undefined || port > PORT_MAX || host.split(".").some((octet) => Number(octet) > OCTET_MAX)) {
+    return null;
+  }
+  return { host, port };
+}
+
 /**
  * Why a machine does not get in. Stable. An agent takes a 4xx as final and powers its machine off; a 5xx is asked again,
  * until the machine has had its time to boot.

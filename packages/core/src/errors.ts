@@ -67,6 +67,12 @@ export const faults = {
     exit: 1,
     fix: "Check the App's permissions and that it is installed on the repository.",
   },
+  APP_KEY_UNAVAILABLE: {
+    status: 503,
+    retryable: true,
+    exit: 1,
+    fix: "Check that the key in KMS is enabled, that the App's key was imported into it, and that this host may use kms:Sign and kms:GetPublicKey with it.",
+  },
   SOURCE_UNAVAILABLE: {
     status: 502,
     retryable: true,

@@ -1,6 +1,6 @@
 import { assertNever } from "./assert.ts";
 import type { Instant, MachineId } from "./ids.ts";
-import type { Launch } from "./launch.ts";
+import { bootBoundOf, type Launch } from "./launch.ts";
 import { limits } from "./limits.ts";
 import type { Machine } from "./machine.ts";
 
@@ -14,6 +14,8 @@ export interface LaunchFailures {
 
 const NONE: LaunchFailures = { inARow: 0, at: 0, fault: "" };
 const MINUTE_MS = 60_000;
+/** What was lacking is asked for again within this time: older words are no news. */
+const SHORTFALL_MS = 5 * MINUTE_MS;
 const DAY_MS = 24 * 60 * MINUTE_MS;
 /** Longer than any provider's listing lags behind what it has made: EC2's, a minute. */
 const LISTING_LAG_MS = 60_000;
@@ -95,9 +97,25 @@ function endOf({ why, claim }: Extract<Machine, { phase: "destroying" | "gone" }
       return claim === null ? { at, fault: UNSERVED } : "came up";
     case "enrolled_twice":
       return null;
+    case "taken_back":
+      return claim === null ? null : "came up";
     default:
       return "came up";
   }
+}
+
+/**
+ * What the provider lacked when it was asked last, in our own words: null once it gives all that is asked for again, and
+ * after a while. How a launch failed is not among it: that is a provider's own words, and no stranger's business.
+ */
+export function lastShortfall(launches: readonly Launch[], now: Instant): string | null {
+  let last: Extract<Launch, { phase: "settled" }> | null = null;
+  for (const launch of launches) {
+    if (launch.phase === "settled" && launch.fault === null && launch.settledAt >= (last?.settledAt ?? 0)) {
+      last = launch;
+    }
+  }
+  return last !== null && now < last.settledAt + SHORTFALL_MS ? (last.missing[0]?.reason ?? null) : null;
 }
 
 /** How long those that are up took to boot, ms, on average; null when none is. */
@@ -159,7 +177,7 @@ export function stillMissing(launch: Launch, machines: readonly Machine[]): numb
  */
 export function perhapsMade(launch: Launch, machines: readonly Machine[], now: Instant): number {
   const isUnanswered =
-    launch.phase === "settled" && launch.fault !== null && launch.settledAt >= launch.createdAt + limits.bootMs;
+    launch.phase === "settled" && launch.fault !== null && launch.settledAt >= launch.createdAt + bootBoundOf(launch);
   return isUnanswered && now <= launch.settledAt + LISTING_LAG_MS ? unrecorded(launch, machines) : 0;
 }
 

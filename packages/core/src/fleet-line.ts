@@ -1,3 +1,4 @@
+import type { Instant } from "./ids.ts";
 import type { Run } from "./run.ts";
 
 /** Waiting runs in the order in which machines are given to them, and those that may have none at present. */
@@ -9,6 +10,17 @@ export interface Line {
 
 /** Who shares machines with whom: a GitHub installation, or everybody who typed a command on this host. */
 export type Tenant = number | "local";
+
+/**
+ * Written with every claim of a tenant whose machines are limited, on the version read before its machines were counted:
+ * so no two claims, in whatever processes, count the same ones.
+ */
+export interface TenantRecord {
+  readonly schema: 1;
+  readonly id: string;
+  readonly createdAt: Instant;
+  readonly claimedAt: Instant;
+}
 
 export function tenantOf({ request: { origin } }: Run): Tenant {
   return origin.kind === "pull_request" ? origin.installation : "local";

@@ -1,7 +1,14 @@
 import { describe, expect, it } from "vitest";
 import { digestOf, launchOf, machineOf, NOW, OLD_SPEC, runOf, SPEC } from "./fleet.fixture.ts";
 import { limits } from "./limits.ts";
-import { type FleetFacts, type FleetSettings, planFleet, waitingReasons } from "./fleet-plan.ts";
+import {
+  type FleetFacts,
+  type FleetPlan,
+  type FleetSettings,
+  planFleet,
+  type PlanProgress,
+  waitingReasons,
+} from "./fleet-plan.ts";
 import type { Machine } from "./machine.ts";
 import { readWarmPeriod, type WarmPeriod } from "./warm-schedule.ts";
 
@@ -26,15 +33,31 @@ const none: FleetFacts = {
   failures: { inARow: 0, at: 0, fault: "" },
   arrivalsPerMinute: 0,
   bootMs: MINUTE,
+  bootBoundMs: limits.bootMs,
 };
 const queued = (count: number, installation = 7) =>
   Array.from({ length: count }, (_, index) => runOf(String(index + 1), installation));
 const plan = (facts: Partial<FleetFacts>, overrides: Partial<FleetSettings> = {}, now = NOW) =>
   planFleet({ ...none, ...facts }, { ...settings, ...overrides }, now);
+/** What the runs are told when so many of what was planned were launched. */
+function told(
+  made: FleetPlan,
+  launched: number,
+  shortage: string | null,
+  overrides: Partial<FleetSettings & Pick<PlanProgress, "heldUp" | "lacking">> = {},
+): string[] {
+  const { heldUp = null, lacking = null, ...others } = overrides;
+  const steady = { launched: Math.min(launched, made.launchSteady), shortage };
+  const rest = { launched: launched - steady.launched, shortage };
+  return waitingReasons(made, { ...settings, ...others }, { steady, rest, heldUp, lacking }).map(
+    ({ reason }) => reason,
+  );
+}
+
 /** What the runs are told when everything planned was launched. */
 function reasons(facts: Partial<FleetFacts>, overrides: Partial<FleetSettings> = {}, now = NOW): string[] {
   const made = plan(facts, overrides, now);
-  return waitingReasons(made, { ...settings, ...overrides }, made.launch, made.shortage).map(({ reason }) => reason);
+  return told(made, made.launch, made.shortage, overrides);
 }
 
 describe("what a fleet launches", () => {
@@ -260,7 +283,7 @@ describe("what a run waits for", () => {
 
   it("is its place in line, and what the provider itself waits for", () => {
     const made = plan({ runs: queued(2) });
-    expect(waitingReasons(made, settings, 1, "no capacity in zone a").map(({ reason }) => reason)).toEqual([
+    expect(told(made, 1, "no capacity in zone a")).toEqual([
       "a machine, which is booting",
       "a machine: number 1 in line; no capacity in zone a",
     ]);

@@ -24,21 +24,23 @@ export function launchOf(
     count?: number;
     spec?: Digest;
     createdAt?: Instant;
-    settled?: { machines: readonly Machine[]; at?: Instant; fault?: string };
+    interruptible?: boolean;
+    settled?: { machines: readonly Machine[]; at?: Instant; fault?: string; lacking?: string };
   } = {},
 ): Launch {
-  const { count = 1, spec = SPEC, createdAt = NOW, settled } = options;
+  const { count = 1, spec = SPEC, createdAt = NOW, interruptible = false, settled } = options;
   const provider = { name: "fake", acceleration: "cloud", image: digestOf("a"), spec } as const;
   const id = `lch_${digit.padStart(20, "0")}` as LaunchId;
-  const launch = intendLaunch({ id, provider, count, plan: {}, now: createdAt, runMsMax: RUN_MS });
+  const launch = intendLaunch({ id, provider, count, plan: {}, interruptible, now: createdAt, runMsMax: RUN_MS });
   if (settled === undefined) {
     return launch;
   }
-  const { machines, at = createdAt, fault } = settled;
+  const { machines, at = createdAt, fault, lacking } = settled;
+  const missing = lacking === undefined ? [] : [{ count: count - machines.length, reason: lacking }];
   return decideLaunch(
     launch,
     fault === undefined
-      ? { type: "launched", machines: machines.map((machine) => machine.id), missing: [] }
+      ? { type: "launched", machines: machines.map((machine) => machine.id), missing }
       : { type: "failed", reason: fault },
     at,
   ).launch;

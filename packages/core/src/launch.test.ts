@@ -26,6 +26,16 @@ describe("a launch", () => {
     expect(intended().deadline).toBe(latestClaim + RUN_MS + limits.resultMs + limits.machineGraceMs);
   });
 
+  it("of a provider whose machines boot slowly has longer, and so have they", () => {
+    const { id: launchId, count, plan } = intended();
+    const provider = { name: "ec2", acceleration: "cloud", image: digest("a"), spec: digest("b") } as const;
+    const slow = { ...provider, bootMs: limits.bootMs + 60_000 };
+    const launch = intendLaunch({ id: launchId, provider: slow, count, plan, now: T0, runMsMax: RUN_MS });
+    expect(launch.deadline).toBe(intended().deadline + 120_000);
+    expect(decideLaunch(launch, { type: "tick" }, T0 + limits.bootMs + 59_999).launch).toBe(launch);
+    expect(decideLaunch(launch, { type: "tick" }, T0 + limits.bootMs + 60_000).launch.phase).toBe("settled");
+  });
+
   it("has a plan of a bounded size", () => {
     const rest = '{"zone":""}'.length;
     expect(intended({ zone: "x".repeat(limits.launchPlanCharsMax - rest) }).phase).toBe("intended");

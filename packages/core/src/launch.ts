@@ -36,6 +36,10 @@ interface LaunchBase {
   /** From 1 to the provider's launchCountMax. */
   readonly count: number;
   readonly plan: LaunchPlan;
+  /** How long its machines may take to boot, ms, and it to be settled; absent in older records: limits.bootMs. */
+  readonly bootMs?: number;
+  /** The provider may take its machines back at any time: spot. */
+  readonly interruptible?: true;
   readonly createdAt: Instant;
   /** Its machines': they end by themselves then (I2). */
   readonly deadline: Instant;
@@ -74,15 +78,16 @@ export interface LaunchDecision {
 /** A launch that is only written down yet: the intent comes before the call (I2). */
 export function intendLaunch(options: {
   id: LaunchId;
-  provider: { name: string; acceleration: Acceleration; image: Digest; spec: Digest };
+  provider: { name: string; acceleration: Acceleration; image: Digest; spec: Digest; bootMs?: number };
   count: number;
   plan: LaunchPlan;
+  interruptible?: boolean;
   now: Instant;
   /** Longest run the operator allows, ms: the machines' hard deadline follows from it. */
   runMsMax: number;
 }): Launch {
   const { id, provider, count, plan, now, runMsMax } = options;
-  const { name, acceleration, image, spec } = provider;
+  const { name, acceleration, image, spec, bootMs } = provider;
   assertSmall(plan);
   return {
     schema: 1,
@@ -93,8 +98,10 @@ export function intendLaunch(options: {
     spec,
     count,
     plan,
+    ...(options.interruptible === true ? { interruptible: true } : {}),
     createdAt: now,
-    deadline: now + machineLifeMs(runMsMax),
+    ...(bootMs === undefined ? {} : { bootMs }),
+    deadline: now + machineLifeMs(runMsMax, bootMs),
     phase: "intended",
     machines: [],
     missing: [],
@@ -102,8 +109,13 @@ export function intendLaunch(options: {
 }
 
 /** From the intent of a launch to its machines' deadline, ms: asking, booting, waiting, the longest run, its result. */
-export function machineLifeMs(runMsMax: number): number {
-  return limits.bootMs + limits.bootMs + limits.idleMachineMs + runMsMax + limits.resultMs + limits.machineGraceMs;
+export function machineLifeMs(runMsMax: number, bootMs: number = limits.bootMs): number {
+  return bootMs + bootMs + limits.idleMachineMs + runMsMax + limits.resultMs + limits.machineGraceMs;
+}
+
+/** How long machines of this launch may take to boot, ms; it has as long to be settled. */
+export function bootBoundOf({ bootMs = limits.bootMs }: Pick<Launch, "bootMs">): number {
+  return bootMs;
 }
 
 /**
@@ -139,7 +151,7 @@ function step(launch: Launch, event: LaunchEvent, now: Instant): Launch {
 }
 
 function overdue(launch: Launch, now: Instant): Launch {
-  return launch.phase === "intended" && now >= launch.createdAt + limits.bootMs
+  return launch.phase === "intended" && now >= launch.createdAt + bootBoundOf(launch)
     ? cameToNothing(launch, "the provider did not answer in time", now)
     : launch;
 }

@@ -17,6 +17,11 @@ export const limits = {
   attemptsMax: 2,
   /** From launch to the agent's first words: 5 s under KVM, 15 s emulated; the rest is for a busy host. */
   bootMs: 120 * SECOND,
+  /**
+   * The same in a cloud: EC2 keeps an instance pending for up to a minute, and a volume of an image that was not used lately
+   * reads its first blocks at a few MB/s.
+   */
+  cloudBootMs: 300 * SECOND,
   /** A launch plan as JSON: what a provider asks for in one call. */
   launchPlanCharsMax: 16 * KIB,
   /** The agent calls home at least this often. */

@@ -9,6 +9,7 @@ import {
   isLeased,
   type Machine,
   type MachineEvent,
+  PARTS_MAX,
   recordMachine,
 } from "./machine.ts";
 
@@ -86,6 +87,23 @@ describe("a machine before its attempt", () => {
       phase: "destroying",
       why: "boot_deadline",
     });
+  });
+
+  it("has as long to boot as its launch says", () => {
+    const slow = recordMachine({ id: booting().id, launch: { ...launch, bootMs: 300_000 }, now: T0 });
+    expect(decideMachine(slow, tick, T0 + 299_999).machine).toBe(slow);
+    expect(decideMachine(slow, hello, T0 + 300_000).machine).toMatchObject({ why: "boot_deadline", bootMs: 300_000 });
+  });
+
+  it("keeps what it was seen to have, so much of it, through every phase until it is gone", () => {
+    const seen: MachineEvent = { type: "seen", parts: ["disk", "card"] };
+    expect(after([seen, hello, { type: "claim", claim }, destroy, absent])).toMatchObject({ parts: ["disk", "card"] });
+    const machine = after([seen]);
+    expect(decideMachine(machine, seen, T0 + 2_000).machine).toBe(machine);
+    const many = Array.from({ length: 1_000 }, (_, index) => `disk ${index}`);
+    expect(after([destroy, { type: "seen", parts: many }]).parts).toHaveLength(PARTS_MAX);
+    const gone = after([destroy, absent]);
+    expect(decideMachine(gone, seen, T0 + 9_000).machine).toBe(gone);
   });
 
   it("is destroyed when it falls silent, and when nobody needs it", () => {

@@ -1,7 +1,10 @@
 import { assertNever } from "./assert.ts";
 import type { Digest, Instant, LaunchId, MachineId, RunId } from "./ids.ts";
-import type { Launch } from "./launch.ts";
+import { bootBoundOf, type Launch } from "./launch.ts";
 import { limits } from "./limits.ts";
+
+/** Parts of one machine: ours have a disk and a network card, and an instance of EC2 takes some thirty of both. */
+export const PARTS_MAX = 64;
 
 /** Why a machine is ended. */
 export type DestroyReason =
@@ -11,6 +14,8 @@ export type DestroyReason =
   | "boot_deadline"
   | "silent"
   | "vanished"
+  /** Its provider wants it back: spot. */
+  | "taken_back"
   | "idle"
   | "deadline"
   /** Nobody waits for it any more; it is spared if somebody has claimed it meanwhile. */
@@ -63,6 +68,15 @@ interface MachineBase {
   readonly enrolled: Enrolment | null;
   /** It is destroyed then whatever it does: no intent without a deadline (I2). */
   readonly deadline: Instant;
+  /** How long it may take to boot, ms; absent in older records: limits.bootMs. */
+  readonly bootMs?: number;
+  /**
+   * What it was seen to have besides its processor, in its provider's own names: afterwards each is looked for. Absent
+   * until something was seen.
+   */
+  readonly parts?: readonly string[];
+  /** Its provider may take it back at any time: spot. */
+  readonly interruptible?: true;
 }
 
 /** How the machine's processor runs. `emulated` gives no isolation guarantee: the receipt says so. */
@@ -101,6 +115,8 @@ export type MachineEvent =
   | { readonly type: "hello" }
   | { readonly type: "claim"; readonly claim: MachineClaim }
   | { readonly type: "heard" }
+  /** It was seen to have these parts, perhaps among others. At most PARTS_MAX are kept. */
+  | { readonly type: "seen"; readonly parts: readonly string[] }
   /** We were away, so its silence says nothing: it may speak again from now on. */
   | { readonly type: "adopt" }
   /** The provider no longer lists it though nobody destroyed it. */
@@ -138,6 +154,8 @@ export function recordMachine(options: { id: MachineId; launch: Launch; now: Ins
     launchedAt: now,
     enrolled: null,
     deadline,
+    ...(launch.bootMs === undefined ? {} : { bootMs: launch.bootMs }),
+    ...(launch.interruptible === true ? { interruptible: true } : {}),
     phase: "booting",
   };
 }
@@ -183,6 +201,8 @@ function step(machine: Machine, event: MachineEvent, now: Instant): Machine {
         : machine;
     case "heard":
       return heard(machine, now);
+    case "seen":
+      return withParts(machine, event.parts);
     case "vanished":
       return destroying(machine, machine.phase === "booting" ? "launch_failed" : "vanished", now);
     case "destroy": {
@@ -202,7 +222,7 @@ function step(machine: Machine, event: MachineEvent, now: Instant): Machine {
 function overdue(machine: Machine, now: Instant): Machine {
   switch (machine.phase) {
     case "booting":
-      return now >= machine.launchedAt + limits.bootMs ? destroying(machine, "boot_deadline", now) : machine;
+      return now >= machine.launchedAt + bootBoundOf(machine) ? destroying(machine, "boot_deadline", now) : machine;
     case "ready":
       if (now >= machine.heardAt + limits.heartbeatLossMs) {
         return destroying(machine, "silent", now);
@@ -259,6 +279,13 @@ function enrolled(machine: Machine, { key, address }: Enrolment, now: Instant): 
   return isSame ? machine : destroying(machine, "enrolled_twice", now);
 }
 
+/** What is gone is not looked for any more. */
+function withParts(machine: Machine, parts: readonly string[]): Machine {
+  const before = machine.parts ?? [];
+  const all = [...new Set([...before, ...parts])].slice(0, PARTS_MAX);
+  return machine.phase === "gone" || all.length === before.length ? machine : { ...machine, parts: all };
+}
+
 function heard(machine: Machine, now: Instant): Machine {
   return machine.phase === "ready" || machine.phase === "claimed" ? { ...machine, heardAt: now } : machine;
 }
@@ -273,7 +300,7 @@ function destroying(machine: Machine, why: DestroyReason, now: Instant): Machine
 
 function base(machine: Machine): MachineBase {
   const { schema, id, provider, acceleration, image, spec, launch } = machine;
-  const { createdAt, launchedAt, enrolled: enrolment, deadline } = machine;
+  const { createdAt, launchedAt, enrolled: enrolment, deadline, interruptible, bootMs, parts } = machine;
   return {
     schema,
     id,
@@ -286,5 +313,8 @@ function base(machine: Machine): MachineBase {
     launchedAt,
     enrolled: enrolment,
     deadline,
+    ...(bootMs === undefined ? {} : { bootMs }),
+    ...(parts === undefined ? {} : { parts }),
+    ...(interruptible === true ? { interruptible } : {}),
   };
 }

@@ -1,6 +1,7 @@
 import type { Digest, Instant, LaunchId, MachineId, RunId } from "./ids.ts";
 import type { Launch, LaunchPlan, Shortfall } from "./launch.ts";
 import type { Acceleration, Evidence, Machine } from "./machine.ts";
+import type { TenantRecord } from "./fleet-line.ts";
 import type { FleetRecord } from "./fleet-present.ts";
 import type { AgentEvent, ResultFrame, SourceLayout } from "./protocol.ts";
 import type { Run } from "./run.ts";
@@ -30,7 +31,8 @@ export type Write =
   | { readonly kind: "run"; readonly value: Run; readonly version: number }
   | { readonly kind: "machine"; readonly value: Machine; readonly version: number }
   | { readonly kind: "launch"; readonly value: Launch; readonly version: number }
-  | { readonly kind: "fleet"; readonly value: FleetRecord; readonly version: number };
+  | { readonly kind: "fleet"; readonly value: FleetRecord; readonly version: number }
+  | { readonly kind: "tenant"; readonly value: TenantRecord; readonly version: number };
 
 /** The truth about runs, machines and launches. All methods throw STORE_UNAVAILABLE when the store does not answer. */
 export interface Store {
@@ -38,6 +40,8 @@ export interface Store {
   loadMachine(id: MachineId): Promise<Versioned<Machine> | null>;
   loadLaunch(id: LaunchId): Promise<Versioned<Launch> | null>;
   loadFleet(): Promise<Versioned<FleetRecord> | null>;
+  /** Null where nobody of it has claimed anything for long. */
+  loadTenant(id: string): Promise<Versioned<TenantRecord> | null>;
   /** All writes or none (compare-and-set on every version). At most 4 writes. Keeps the indexes below in step. */
   commit(writes: readonly Write[]): Promise<"committed" | "conflict">;
   /** Runs that are not done and archived, oldest first. */
@@ -84,11 +88,24 @@ export interface PresentMachine {
   readonly address: string | null;
   /** What it is made of, as its own traces say; null when they do not. */
   readonly spec: Digest | null;
+  /** What it has besides its processor and might leave behind, in the provider's own names; absent where nothing is seen. */
+  readonly parts?: readonly string[];
+}
+
+/** What is on record of a machine that is to go: its provider may not remember it. */
+export interface KnownMachine {
+  readonly launch: LaunchId;
+  readonly parts: readonly string[];
 }
 
 /** What a launch would ask for now, or what it must wait for ("capacity in zone a"), and until when. */
 export type PlannedLaunch =
-  | { readonly plan: LaunchPlan; readonly count: number }
+  | {
+      readonly plan: LaunchPlan;
+      readonly count: number;
+      /** The provider may take these machines back: spot. */
+      readonly interruptible?: boolean;
+    }
   | { readonly wait: string; readonly until: Instant };
 
 /** What came of a launch: the machines it made, and what was not given. Together they are the launch's count. */
@@ -108,8 +125,18 @@ export interface Provider {
   readonly launchCountMax: number;
   /** How long the listing may not yet show what was made, ms. */
   readonly listingLagMs: number;
-  /** What a launch of at most `count` machines would ask for now, or what it must wait for. Changes nothing outside. */
-  planLaunch(count: number): PlannedLaunch;
+  /** How long a machine may take from its launch to its agent's first words, and a launch to be answered, ms. */
+  readonly bootMs: number;
+  /**
+   * What a launch of at most `count` machines would ask for now, or what it must wait for. Changes nothing outside.
+   *
+   * @param steady Whether they must be machines that the provider does not take back; false unless said.
+   */
+  planLaunch(count: number, steady?: boolean): PlannedLaunch;
+  /** Why launches that are written down do not go out now; null when they do. Not there where nothing holds them up. */
+  heldUp?(): { readonly wait: string; readonly until: Instant } | null;
+  /** True once it is known that the provider takes this machine back, or has. Not there where none is taken back. */
+  isTakenBack?(id: MachineId): boolean;
   /**
    * Idempotent by the launch: repeated, it answers the same machines. Throws MACHINE_LAUNCH_FAILED when it came to
    * nothing; PROVIDER_UNAVAILABLE when nobody knows: the same launch is asked again. The machines end by themselves at
@@ -124,8 +151,12 @@ export interface Provider {
   list(after?: Instant): Promise<PresentMachine[]>;
   /** The end of what the machine wrote on its console, at most 4 KiB, hostile; empty if there is nothing to read. */
   readConsole(id: MachineId): Promise<string>;
-  /** Succeeds if it is already gone. The evidence names each thing looked for. Throws MACHINE_NOT_GONE. */
-  ensureDestroyed(id: MachineId): Promise<Evidence>;
+  /**
+   * Succeeds if it is already gone. The evidence names each thing looked for. Throws MACHINE_NOT_GONE.
+   *
+   * @param known What was written down of it; nothing for a machine without a record.
+   */
+  ensureDestroyed(id: MachineId, known?: KnownMachine): Promise<Evidence>;
 }
 
 /** The broker's end of each machine's channel. */

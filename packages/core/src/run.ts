@@ -65,6 +65,13 @@ export interface GoneMachine {
   readonly evidence: Evidence;
 }
 
+/** A provider took the machine of an attempt back, and the run goes on with one that is not taken back. */
+interface TakenBack {
+  readonly machine: MachineId;
+  readonly epoch: number;
+  readonly at: Instant;
+}
+
 export interface RunBase {
   readonly schema: 1;
   readonly id: RunId;
@@ -76,6 +83,8 @@ export interface RunBase {
   readonly gone: readonly GoneMachine[];
   /** Model calls the broker made for this run, over all attempts. */
   readonly modelCalls: number;
+  /** The last time it happened; not there in records of runs whose machines nobody took back. */
+  readonly takenBack?: TakenBack;
 }
 
 export type Run = RunBase &

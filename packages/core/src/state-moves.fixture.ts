@@ -98,7 +98,7 @@ export function movesFrom(world: World, rules: Rules, onTry: () => void): Move[]
   if (world.slots.length < rules.machinesMax && run.phase !== "done") {
     const id = machineIds[world.slots.length] as MachineId;
     const slot: Slot = rules.intendsFirst
-      ? { id, launch: intend(id), record: null, present: "not yet" }
+      ? { id, launch: intend(id, rules.takesBack && id !== machineIds[1]), record: null, present: "not yet" }
       : { id, launch: null, record: null, present: "there" };
     go(`fleet: intends ${id}`, false, { ...world, slots: [...world.slots, slot] });
   }
@@ -144,6 +144,9 @@ function machineMoves(
     }
   }
   go(`fleet: does not list ${id}`, false, say({ type: "vanished" }));
+  if (record.interruptible === true) {
+    go(`fleet: hears that ${id} is taken back`, false, say({ type: "destroy", why: "taken_back" }));
+  }
   go(`fleet: does not want ${id}`, false, say({ type: "destroy", why: "unwanted" }));
   go(`fleet: has ${id} to spare`, false, say({ type: "destroy", why: "idle" }));
   if (present !== "not yet") {
@@ -207,17 +210,20 @@ function published(kind: "comment" | "none"): RunEvent {
   return { type: "published", publication: { kind, url: null, commentId: null, checkRunId: null } };
 }
 
-function intend(id: MachineId): Launch {
+function intend(id: MachineId, interruptible: boolean): Launch {
   const image = "sha256:i" as Digest;
   const provider = { name: "fake", acceleration: "kvm", image, spec: image } as const;
-  const wanted = { id: launchIdOf(id), provider, count: 1, plan: {}, now: NOW, runMsMax: limits.runMsMax };
-  return intendLaunch(wanted);
+  const wanted = { id: launchIdOf(id), provider, count: 1, plan: {}, interruptible };
+  return intendLaunch({ ...wanted, now: NOW, runMsMax: limits.runMsMax });
 }
 
 /** Run and machine are written together or not at all, as runs/dispatch.ts does it. */
 function claim(world: World, id: MachineId, rules: Rules): World {
   const slot = world.slots.find((one) => one.id === id);
   if (slot === undefined || slot.record === null || world.run.phase !== "queued" || world.run.source === null) {
+    return world;
+  }
+  if (!rules.mayServe(slot.record, world.run)) {
     return world;
   }
   const wanted = { run: world.run.id, epoch: world.run.epoch + 1 };

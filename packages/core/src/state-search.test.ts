@@ -116,8 +116,18 @@ describe("the run and its machines, in every order of events", () => {
   });
 });
 
+describe("machines that are taken back, in every order of events", () => {
+  it("leave every invariant as it is, and a run that lost one gets none of them again", { timeout: 120_000 }, () => {
+    const { states, transitions, fault, trace } = search({ ...realRules, takesBack: true, machinesMax: 2 });
+    console.info(`with machines that are taken back: ${states} states, ${transitions} transitions`);
+    expect({ fault, trace }).toEqual({ fault: null, trace: [] });
+    expect(states).toBeGreaterThan(10_000);
+  });
+});
+
 describe("the search itself, on rules that are bent", () => {
   const { decideRun, decideMachine, decideLaunch, comparePresent } = realRules;
+  const taking: Rules = { ...realRules, takesBack: true, machinesMax: 3 };
   const failing: Rules = { ...realRules, launchesFail: true, machinesMax: 1 };
   /** What the run decides, but with another run in its place where `bend` says so. */
   const bendRun = (bend: (before: Run, event: RunEvent, after: Run) => Run): Rules => ({
@@ -181,6 +191,11 @@ describe("the search itself, on rules that are bent", () => {
           : after,
       ),
       fault: "a machine went back in its life",
+    },
+    {
+      bent: "a run is given any machine, though the last one was taken back",
+      rules: { ...taking, mayServe: () => true },
+      fault: "a run whose machine was taken back went on with one that may be",
     },
     {
       bent: "a result of another epoch is taken",

@@ -5,6 +5,7 @@ import { limits } from "./limits.ts";
 import { decideMachine, isLeased, type Machine } from "./machine.ts";
 import { decideRun, isAlive } from "./decide-run.ts";
 import { requestRun, type Run } from "./run.ts";
+import { isSteady, mayServe } from "./steady.ts";
 import { defaultTask } from "./task-spec.ts";
 
 /** What is searched: the real functions, or one of them bent on purpose. */
@@ -15,10 +16,13 @@ export interface Rules {
   readonly isLeased: typeof isLeased;
   readonly decideLaunch: typeof decideLaunch;
   readonly comparePresent: typeof comparePresent;
+  readonly mayServe: typeof mayServe;
   /** Whether a launch is written down before the provider is asked. */
   readonly intendsFirst: boolean;
   /** Whether launches are cut short, come late and grow old, or all go well: what they add is many times as many worlds. */
   readonly launchesFail: boolean;
+  /** Whether machines are taken back, all but the second: likewise. */
+  readonly takesBack: boolean;
   readonly machinesMax: number;
 }
 
@@ -29,8 +33,10 @@ export const realRules: Rules = {
   isLeased,
   decideLaunch,
   comparePresent,
+  mayServe,
   intendsFirst: true,
   launchesFail: false,
+  takesBack: false,
   machinesMax: 3,
 };
 
@@ -127,6 +133,13 @@ export function faultOf(world: World, rules: Rules): string | null {
   if (alive.some(({ record }) => dead.includes(claimOf(record)?.epoch ?? 0))) {
     return "a capability lives after freeze, end or lease";
   }
+  const isRisked = slots.some(
+    ({ record }) =>
+      record !== null && !isSteady(record) && (claimOf(record)?.epoch ?? 0) > (run.takenBack?.epoch ?? Infinity),
+  );
+  if (isRisked) {
+    return "a run whose machine was taken back went on with one that may be";
+  }
   const isOver = run.phase === "publishing" || run.phase === "done" || world.shown;
   return isOver && !isAllGone(run, world) ? "the run went on without evidence of a machine" : null;
 }
@@ -165,9 +178,10 @@ export function identityOf({ run, slots, dead, shown, broken }: World): string {
       record.launchedAt === LONG_AGO ||
       record.deadline === LONG_AGO;
     const isOpen = record.phase !== "destroying" && record.phase !== "gone";
-    const why = record.phase === "destroying" && mine !== null && record.why === "attempt_ended";
+    const isTold = record.phase === "destroying" && mine !== null;
+    const why = isTold && (record.why === "attempt_ended" || (record.why === "taken_back" && record.why));
     const proved = run.gone.filter((one) => one.machine === record.id).map(({ epoch }) => epoch);
-    return `${asked}${record.phase}${present}${aged && isOpen}${why}${mine?.epoch}${attempt?.machine === record.id}${proved.join()}`;
+    return `${isSteady(record) ? "" : "spot"}${asked}${record.phase}${present}${aged && isOpen}${why}${mine?.epoch}${attempt?.machine === record.id}${proved.join()}`;
   });
   return [
     run.phase,
@@ -180,6 +194,7 @@ export function identityOf({ run, slots, dead, shown, broken }: World): string {
     "resultDigest" in run ? run.resultDigest : "",
     run.phase === "done" ? `${run.archived}${run.publication.kind}` : "",
     run.gone.length,
+    run.takenBack?.epoch ?? "",
     machines.sort().join("|"),
     dead.toSorted((a, b) => a - b).join(),
     shown,

@@ -143,6 +143,7 @@ function createHost(tally: Tally, random: Random, store: Store): Host {
     image: `sha256:${"0".repeat(64)}` as Digest,
     spec: `sha256:${"0".repeat(64)}` as Digest,
     launchCountMax: 1,
+    bootMs: limits.bootMs,
     listingLagMs: 0,
     planLaunch: () => ({ plan: {}, count: 1 }),
     async ensureLaunched(launch) {

@@ -38,7 +38,7 @@ describe("destroying on EC2", () => {
     const before = fake.calls.length;
     await allDestroyed(machines);
     expect(calls("TerminateInstances")).toBe(1);
-    expect(fake.calls.length - before).toBeLessThanOrEqual(6);
+    expect(fake.calls.length - before).toBeLessThanOrEqual(8);
     expect(fake.state.left()).toEqual(nothing);
   });
 
@@ -85,6 +85,23 @@ describe("destroying on EC2", () => {
     await Promise.all(machines.map((id) => provider.ensureDestroyed(id).catch(() => null)));
     expect(fake.state.left().instances).toBe(0);
     await allDestroyed(machines, reopen());
+    expect(fake.state.left()).toEqual(nothing);
+  });
+
+  it("finds what was left behind without the fleet's tag by what was written down of the machine", async () => {
+    const { provider, fake, ec2, config, intend, now, pass } = await open({ chaos: { leaks: 1 } });
+    const launch = intend(1);
+    const [machine] = (await provider.ensureLaunched(launch)).machines as [MachineId];
+    await pass(MINUTE);
+    const parts = (await provider.list()).flatMap((one) => one.parts ?? []);
+    expect(parts).toHaveLength(2);
+    // To a fleet of another name nothing of this one has a tag.
+    const log = createLog({ level: "silent" }).log;
+    const other = { config: { ...config, fleet: "green" }, ec2, clock: { now }, pause: pass, log };
+    const { checks } = await destroyed(world, createEc2Provider(other), machine, { launch: launch.id, parts });
+    expect(checks.map(({ what }) => what)).toEqual(
+      expect.arrayContaining(parts.map((id) => expect.stringContaining(id))),
+    );
     expect(fake.state.left()).toEqual(nothing);
   });
 

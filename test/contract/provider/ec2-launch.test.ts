@@ -241,6 +241,28 @@ describe("a launch on EC2", () => {
     expect((await provider.list()).map(({ id }) => id).sort()).toEqual([...machines].sort());
   });
 
+  it("counts among them one that has ended meanwhile: it was made, and what it had must be looked for", async () => {
+    const { provider, intend, ec2, fake } = await open({ violations: /IdempotentParameterMismatch/ });
+    const launch = intend(2);
+    const request = requestOf(launch, readPlan(launch.plan));
+    const capacity = { TotalTargetCapacity: 2, DefaultTargetCapacityType: "on-demand" } as const;
+    await ec2.send(new CreateFleetCommand({ ...request, TargetCapacitySpecification: capacity }));
+    fake.powerOff(fake.state.instances()[0]?.id ?? "");
+    const { machines, missing } = await provider.ensureLaunched(launch);
+    expect({ machines: machines.length, missing }).toEqual({ machines: 2, missing: [] });
+  });
+
+  it("loses no machine that another request made a moment ago and EC2 does not list yet", async () => {
+    const { provider, intend, fake } = await open({
+      violations: /IdempotentParameterMismatch/,
+      chaos: { hiddenMs: 20_000 },
+    });
+    const mismatch = { kind: "refuse", code: "IdempotentParameterMismatch" } as const;
+    fake.misbehave("CreateFleet", { kind: "lose-reply" }, mismatch);
+    const { machines } = await provider.ensureLaunched(intend(3));
+    expect(machines).toHaveLength(3);
+  });
+
   it("came to nothing when EC2 knows it as another and lists no machine of it", async () => {
     const { provider, intend, fake } = await open({ violations: /IdempotentParameterMismatch/ });
     fake.misbehave("CreateFleet", { kind: "refuse", code: "IdempotentParameterMismatch" });
@@ -278,8 +300,9 @@ describe("the listing on EC2", () => {
     const launch = intend(1);
     const { machines } = await provider.ensureLaunched(launch);
     const [instance] = fake.state.instances();
+    const parts = [...fake.state.volumes(), ...fake.state.interfaces()].map(({ id }) => id);
     expect(await provider.list()).toEqual([
-      { id: machines[0], launch: launch.id, running: true, address: instance?.privateIp, spec: provider.spec },
+      { id: machines[0], launch: launch.id, running: true, address: instance?.privateIp, spec: provider.spec, parts },
     ]);
   });
 

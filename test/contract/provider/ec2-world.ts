@@ -55,6 +55,7 @@ export async function openEc2World(
     spot: true,
     launchBurst: 5,
     launchesPerSecond: 2,
+    noticesQueue: null,
     ...overrides,
   };
   const create = (): Ec2Provider =>

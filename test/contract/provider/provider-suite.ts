@@ -1,5 +1,13 @@
 import assert from "node:assert/strict";
-import { type Evidence, isAppError, isDigest, type Launch, type MachineId, type Provider } from "@mayfly/core";
+import {
+  type Evidence,
+  isAppError,
+  isDigest,
+  type KnownMachine,
+  type Launch,
+  type MachineId,
+  type Provider,
+} from "@mayfly/core";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 
 /** A provider with what a test needs around it. */
@@ -44,6 +52,7 @@ export function describeProvider(name: string, open: () => Promise<ProviderWorld
       expect(world.reopen().spec).toBe(provider.spec);
       expect(provider.launchCountMax).toBeGreaterThanOrEqual(1);
       expect(provider.listingLagMs).toBeGreaterThanOrEqual(0);
+      expect(provider.bootMs).toBeGreaterThan(0);
     });
 
     it("plans no more machines than it is asked for, nor than it can launch at once", async () => {
@@ -126,6 +135,32 @@ export function describeProvider(name: string, open: () => Promise<ProviderWorld
       expect(await heir.list()).toEqual([]);
     });
 
+    it("proves after a crash that each part is gone which was seen while the machine lived", async () => {
+      const launch = world.intend(1);
+      const { machines } = await provider.ensureLaunched(launch);
+      const [machine] = machines;
+      assert(machine !== undefined);
+      const parts = (await seen(world, provider, machines)).flatMap((one) => one.parts ?? []);
+      await provider.ensureDestroyed(machine, { launch: launch.id, parts }).catch(expectNotGone);
+      const { checks } = await destroyed(world, world.reopen(), machine, { launch: launch.id, parts });
+      for (const part of parts) {
+        expect(checks.filter(({ what, absent }) => absent && what.includes(part))).toHaveLength(1);
+      }
+    });
+
+    it("makes no machine again whose launch did not hear that it was made and destroyed", async () => {
+      const launch = world.intend(1);
+      const { machines } = await provider.ensureLaunched(launch);
+      const [machine] = machines;
+      assert(machine !== undefined);
+      await seen(world, provider, machines);
+      await destroyed(world, provider, machine);
+      const again = await world.reopen().ensureLaunched(structuredClone(launch)).catch(expectNothing);
+      expect(again === null || again.machines.every((id) => id === machine)).toBe(true);
+      await world.pass(provider.listingLagMs);
+      expect(await provider.list()).toEqual([]);
+    });
+
     it("has evidence for a machine that nobody knows", async () => {
       const { machines } = await provider.ensureLaunched(world.intend(1));
       const [machine] = machines;
@@ -164,9 +199,14 @@ export function describeProvider(name: string, open: () => Promise<ProviderWorld
 }
 
 /** Asks until the machine is gone. */
-export async function destroyed(world: ProviderWorld, provider: Provider, id: MachineId): Promise<Evidence> {
+export async function destroyed(
+  world: ProviderWorld,
+  provider: Provider,
+  id: MachineId,
+  known?: KnownMachine,
+): Promise<Evidence> {
   for (let looks = 0; looks < LOOKS_MAX; looks++) {
-    const evidence = await provider.ensureDestroyed(id).catch(expectNotGone);
+    const evidence = await provider.ensureDestroyed(id, known).catch(expectNotGone);
     if (evidence !== null) {
       return evidence;
     }
@@ -189,6 +229,11 @@ async function seen(world: ProviderWorld, provider: Provider, machines: readonly
 
 async function isRunning(provider: Provider, id: MachineId): Promise<boolean> {
   return (await provider.list()).some((machine) => machine.id === id && machine.running);
+}
+
+function expectNothing(error: unknown): null {
+  expect(isAppError(error, "MACHINE_LAUNCH_FAILED") ? error.code : error).toBe("MACHINE_LAUNCH_FAILED");
+  return null;
 }
 
 function expectNotGone(error: unknown): null {

@@ -5,13 +5,10 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { isFinal, statusOf } from "../../../apps/orchestrator/src/github/app.ts";
 import { appRequests, type AppRoute } from "../../../apps/orchestrator/src/signer/app-requests.ts";
 import { purposeNames } from "../../../apps/orchestrator/src/signer/purposes.ts";
-import { createRecorder, createScene, type Scene } from "./scene.ts";
+import { createRecorder, createScene, keyKinds, type Scene } from "./scene.ts";
 
 let scene: Scene;
 
-beforeEach(async () => {
-  scene = await createScene();
-});
 afterEach(() => scene.close());
 
 function mintOf(purpose: "read" | "publish") {
@@ -33,7 +30,11 @@ function post(path: string, body: string, method = "POST"): Promise<{ status: nu
   });
 }
 
-describe("the signer", () => {
+describe.each(keyKinds)("the signer, with the App's key in %s", (kind) => {
+  beforeEach(async () => {
+    scene = await createScene(kind);
+  });
+
   it("lists deliveries, asks for one again, and says who the App is", async () => {
     await scene.start();
     const signer = scene.client();
@@ -159,6 +160,10 @@ describe("the signer", () => {
 });
 
 describe("whoever reaches the socket", () => {
+  beforeEach(async () => {
+    scene = await createScene();
+  });
+
   const session = randomUUID();
   const good: Record<string, Record<string, unknown>> = {
     "/mint": { session, purpose: "read", installation: 1, repository: 1 },

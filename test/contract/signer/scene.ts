@@ -9,25 +9,35 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
+import { Secret } from "@mayfly/core";
 import { createLog } from "../../../apps/orchestrator/src/host/log.ts";
 import { createGitHubApp, type GitHubApp, type Place } from "../../../apps/orchestrator/src/github/app.ts";
 import { seal } from "../../../apps/orchestrator/src/process/handover.ts";
 import { sockets } from "../../../apps/orchestrator/src/process/sockets.ts";
-import { createPemAppKey } from "../../../apps/orchestrator/src/signer/app-key.ts";
+import { type AppKey, createPemAppKey } from "../../../apps/orchestrator/src/signer/app-key.ts";
 import { openSigner, type SignerCore } from "../../../apps/orchestrator/src/signer/open-signer.ts";
 import { createSignerClient } from "../../../apps/orchestrator/src/signer/signer-client.ts";
 import { buildSignerServer } from "../../../apps/orchestrator/src/signer/signer-server.ts";
 import type { Signer } from "../../../apps/orchestrator/src/signer/signer.ts";
+import type { AppKeySettings } from "../../../apps/orchestrator/src/process/settings.ts";
+import { createKmsClient, openKmsAppKey } from "../../../apps/orchestrator/src/signer/kms-app-key.ts";
 import { createFakeGitHub, type FakeGitHub } from "../../fakes/github/server.ts";
+import { type KmsFake, startKmsFake } from "../../fakes/kms/server.ts";
 
 const main = fileURLToPath(new URL("../../../apps/orchestrator/src/main.ts", import.meta.url));
 /** A process of ours that loads its code on a busy host. */
 const SOON_MS = 30_000;
 const { log } = createLog({ level: "silent" });
 
+/** Where the App's key is: whatever holds of a signer holds with either. */
+export const keyKinds = ["file", "kms"] as const;
+type KeyKind = (typeof keyKinds)[number];
+
 /** A signer on its socket, between a stand-in for GitHub and whoever asks. */
 export interface Scene {
   readonly github: FakeGitHub;
+  /** Null where the key is in a file. */
+  readonly kms: KmsFake | null;
   readonly stateDir: string;
   readonly socket: string;
   readonly place: Place;
@@ -43,7 +53,8 @@ export interface Scene {
   readonly close: () => Promise<void>;
 }
 
-export async function createScene(): Promise<Scene> {
+export async function createScene(kind: KeyKind = "file"): Promise<Scene> {
+  const kms = kind === "kms" ? await startKmsFake() : null;
   const stateDir = await mkdtemp(join(tmpdir(), "mf-signer-"));
   const github = await createFakeGitHub();
   const view = await github.createRepository({ owner: "example-org", name: "app", files: { "README.md": "# App\n" } });
@@ -62,6 +73,7 @@ export async function createScene(): Promise<Scene> {
 
   const scene: Scene = {
     github,
+    kms,
     stateDir,
     socket,
     place,
@@ -79,7 +91,7 @@ export async function createScene(): Promise<Scene> {
         folder: join(stateDir, "signer"),
         url,
         appId: github.appId,
-        key: createPemAppKey(pem),
+        key: await openKey(kms, pem),
         // GitHub's clock does not move with it: a JWT that is a few minutes off is still good.
         clock: { now: () => Date.now() + ahead },
         log,
@@ -93,6 +105,7 @@ export async function createScene(): Promise<Scene> {
     crash: stop,
     async close() {
       await stop();
+      await kms?.close();
       await github.close();
       await rm(stateDir, { recursive: true, force: true });
     },
@@ -100,24 +113,51 @@ export async function createScene(): Promise<Scene> {
   return scene;
 }
 
+/** With KMS: as if it had been imported there. */
+async function openKey(kms: KmsFake | null, pem: string): Promise<AppKey> {
+  if (kms === null) {
+    return createPemAppKey(pem);
+  }
+  const { region, url: endpoint, credentials } = kms;
+  return openKmsAppKey({ kms: createKmsClient({ region, endpoint, credentials }), arn: kms.addKey({ pem }) });
+}
+
 /** The signer's real process, started as its supervisor starts it. */
 export async function startSignerProcess(scene: Scene): Promise<ChildProcess> {
-  const keyFile = join(scene.stateDir, "app.pem");
-  await writeFile(keyFile, scene.github.privateKeyPem ?? "", { mode: 0o600 });
-  const key = openSync(keyFile, "r");
+  const { descriptor, key } = await handedKey(scene);
   const child = spawn(process.execPath, [main, "process", "signer"], {
     env: { PATH: "/usr/bin:/bin" },
-    stdio: ["pipe", "ignore", "inherit", "ignore", key],
+    stdio: ["pipe", "ignore", "inherit", "ignore", ...(descriptor === null ? [] : [descriptor])],
   });
-  closeSync(key);
+  if (descriptor !== null) {
+    closeSync(descriptor);
+  }
   const settings = {
     stateDir: scene.stateDir,
     logLevel: "fatal",
     url: scene.github.url,
     appId: scene.github.appId,
+    key,
   };
   child.stdin?.end(seal({ account: null, settings }));
   return child;
+}
+
+async function handedKey({
+  kms,
+  github,
+  stateDir,
+}: Scene): Promise<{ descriptor: number | null; key: AppKeySettings }> {
+  const pem = github.privateKeyPem ?? "";
+  if (kms !== null) {
+    const { accessKeyId, secretAccessKey } = kms.credentials;
+    const aws = { accessKeyId, secretAccessKey: new Secret(secretAccessKey), sessionToken: null };
+    const key = { kind: "kms", arn: kms.addKey({ pem }), region: kms.region, endpoint: kms.url, aws } as const;
+    return { descriptor: null, key };
+  }
+  const file = join(stateDir, "app.pem");
+  await writeFile(file, pem, { mode: 0o600 });
+  return { descriptor: openSync(file, "r"), key: { kind: "file" } };
 }
 
 export async function kill(child: ChildProcess): Promise<void> {

@@ -1,10 +1,11 @@
 /** The actions that the stand-in knows; every other one is refused and recorded. */
 import { createFleet } from "./fleets.ts";
+import { deleteSnapshot, deregisterImage, describeImages, describeSnapshots, registerImage } from "./images.ts";
 import { describeInstances, getConsoleOutput, terminateInstances } from "./instances.ts";
 import {
-  describeImages,
   describeInstanceTypeOfferings,
   describeInstanceTypes,
+  describeRouteTables,
   describeSecurityGroups,
   describeSpotPriceHistory,
   describeSubnets,
@@ -24,20 +25,25 @@ const actions: Readonly<Record<string, Action>> = {
   CreateLaunchTemplate: createLaunchTemplate as Action,
   CreateLaunchTemplateVersion: createLaunchTemplateVersion as Action,
   DeleteNetworkInterface: deleteNetworkInterface as Action,
+  DeleteSnapshot: deleteSnapshot as Action,
   DeleteVolume: deleteVolume as Action,
+  DeregisterImage: deregisterImage as Action,
   DescribeImages: describeImages,
   DescribeInstanceTypeOfferings: describeInstanceTypeOfferings,
   DescribeInstanceTypes: describeInstanceTypes,
   DescribeInstances: describeInstances,
   DescribeLaunchTemplateVersions: describeLaunchTemplateVersions,
   DescribeNetworkInterfaces: describeNetworkInterfaces,
+  DescribeRouteTables: describeRouteTables,
   DescribeSecurityGroups: describeSecurityGroups,
+  DescribeSnapshots: describeSnapshots,
   DescribeSpotPriceHistory: describeSpotPriceHistory,
   DescribeSubnets: describeSubnets,
   DescribeVolumes: describeVolumes,
   DescribeVpcAttribute: describeVpcAttribute as Action,
   DescribeVpcs: describeVpcs,
   GetConsoleOutput: getConsoleOutput as Action,
+  RegisterImage: registerImage as Action,
   RunInstances: runInstances as Action,
   TerminateInstances: terminateInstances as Action,
 };

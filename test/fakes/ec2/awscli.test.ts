@@ -30,6 +30,32 @@ describe.skipIf(isLeftOut)(`the stand-in for EC2 before awscli${why}`, () => {
     await fake.close();
   });
 
+  it(
+    "registers an image of a snapshot, lists both, and removes them",
+    async () => {
+      const id = `snap-${"a".repeat(17)}`;
+      const shown = { ordinal: 0, hiddenUntil: 0, hiddenLooks: 0, startedAt: 0, blocks: new Map() };
+      const stored = { id, sizeGib: 1, encrypted: true, kmsKey: null, tags: {}, state: "completed" } as const;
+      fake.snapshots.set(id, { ...shown, ...stored });
+      const disk = `DeviceName=/dev/xvda,Ebs={SnapshotId=${id},VolumeType=gp3,DeleteOnTermination=true}`;
+      const form = ["--architecture", "x86_64", "--virtualization-type", "hvm", "--boot-mode", "uefi", "--ena-support"];
+      // Debian's awscli knows no tags here yet.
+      const root = ["--root-device-name", "/dev/xvda", "--block-device-mappings", disk];
+      const named = ["--name", "blue-machine", "--imds-support", "v2.0"];
+      const { ImageId: image } = await ec2("register-image", ...named, ...form, ...root);
+      const { Images: images } = await ec2("describe-images", "--owners", "self", "--image-ids", String(image));
+      expect(images).toMatchObject([{ Name: "blue-machine", BootMode: "uefi", EnaSupport: true }]);
+      const { Snapshots: snapshots } = await ec2("describe-snapshots", "--snapshot-ids", id);
+      expect(snapshots).toMatchObject([{ State: "completed", Encrypted: true }]);
+      await expect(ec2("delete-snapshot", "--snapshot-id", id)).rejects.toThrow("InvalidSnapshot.InUse");
+      await ec2("deregister-image", "--image-id", String(image));
+      await ec2("delete-snapshot", "--snapshot-id", id);
+      expect([fake.state.images(), fake.snapshots.size]).toEqual([[], 0]);
+      expect(fake.violations).toEqual([]);
+    },
+    TEST_MS,
+  );
+
   /** What the command prints, or the error's line. */
   async function ec2(...words: string[]): Promise<{ [name: string]: unknown }> {
     if (aws === undefined) {

@@ -85,7 +85,7 @@ export function checkData(world: World, data: RequestLaunchTemplateData): void {
     checkDisk(disk ?? {});
   }
   checkNetwork(world, data);
-  if (data.ImageId !== undefined && data.ImageId !== world.place.image.id) {
+  if (data.ImageId !== undefined && data.ImageId !== world.place.image.id && !world.images.has(data.ImageId)) {
     throw new Ec2Refusal("InvalidAMIID.NotFound", `The image id '[${data.ImageId}]' does not exist`);
   }
   if (Buffer.from(data.UserData ?? "", "base64").length > USER_DATA_BYTES_MAX) {

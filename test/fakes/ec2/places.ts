@@ -1,11 +1,11 @@
 /** What stands before any machine does: network, image, types, prices. */
 import type {
-  DescribeImagesRequest,
-  DescribeImagesResult,
   DescribeInstanceTypeOfferingsRequest,
   DescribeInstanceTypeOfferingsResult,
   DescribeInstanceTypesRequest,
   DescribeInstanceTypesResult,
+  DescribeRouteTablesRequest,
+  DescribeRouteTablesResult,
   DescribeSecurityGroupsRequest,
   DescribeSecurityGroupsResult,
   DescribeSpotPriceHistoryRequest,
@@ -21,7 +21,6 @@ import type {
 import { priceOf } from "./capacity.ts";
 import { Ec2Refusal, onlyModelled } from "./refusal.ts";
 import { filtered, paged } from "./select.ts";
-import { tagList } from "./tags.ts";
 import type { FakeSubnet, FakeType, Place, World } from "./world.ts";
 
 const asked = ["DryRun", "Filters", "MaxResults", "NextToken"];
@@ -83,6 +82,23 @@ export function describeVpcAttribute({ place }: World, input: DescribeVpcAttribu
   }
 }
 
+/** One table for all subnets, the network's main one. */
+export function describeRouteTables({ place }: World, input: DescribeRouteTablesRequest): DescribeRouteTablesResult {
+  onlyModelled("DescribeRouteTables", input, [...asked, "RouteTableIds"]);
+  const { routes, vpc } = place;
+  const fields = { "vpc-id": () => [vpc.id], "route-table-id": ({ id }: Place["routes"]) => [id] };
+  const local = { DestinationCidrBlock: vpc.cidr, GatewayId: "local", State: "active" as const };
+  return {
+    RouteTables: filtered([routes], input.Filters, fields, null).map(({ id, more }) => ({
+      RouteTableId: id,
+      VpcId: vpc.id,
+      OwnerId: place.account,
+      Associations: [{ Main: true, RouteTableId: id }],
+      Routes: [local, ...more.map((route) => ({ ...route, State: "active" as const }))],
+    })),
+  };
+}
+
 export function describeSecurityGroups(
   { place }: World,
   input: DescribeSecurityGroupsRequest,
@@ -107,32 +123,6 @@ export function describeSecurityGroups(
       IpPermissions: permissions(ingress),
       IpPermissionsEgress: permissions(egress),
     })),
-  };
-}
-
-export function describeImages({ place }: World, input: DescribeImagesRequest): DescribeImagesResult {
-  onlyModelled("DescribeImages", input, [...asked, "ImageIds", "Owners"]);
-  const named = chosen([place.image], input.ImageIds, "InvalidAMIID.NotFound");
-  const fields = { "image-id": ({ id }: Place["image"]) => [id], name: ({ name }: Place["image"]) => [name] };
-  return {
-    Images: filtered(named, input.Filters, fields, ({ tags }) => tags).map(
-      ({ id, name, rootDevice, sizeGib, tags }) => ({
-        ImageId: id,
-        Name: name,
-        OwnerId: place.account,
-        State: "available",
-        Public: false,
-        Architecture: "x86_64",
-        ImageType: "machine",
-        VirtualizationType: "hvm",
-        RootDeviceName: rootDevice,
-        RootDeviceType: "ebs",
-        BlockDeviceMappings: [
-          { DeviceName: rootDevice, Ebs: { VolumeSize: sizeGib, VolumeType: "gp3", DeleteOnTermination: true } },
-        ],
-        Tags: tagList(tags),
-      }),
-    ),
   };
 }
 

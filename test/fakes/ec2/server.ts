@@ -12,8 +12,10 @@ import {
   type CapacityRule,
   type Chaos,
   createPlace,
+  type FakeImage,
   type FakeInstance,
   type FakeInterface,
+  type FakeSnapshot,
   type FakeVolume,
   type Lifecycle,
   type Network,
@@ -53,6 +55,8 @@ export interface Ec2Fake extends Knobs {
   /** What stands before any machine does. A test may change what is not read-only. */
   readonly place: Place;
   readonly state: Ec2State;
+  /** Snapshots by id: what the stand-in for the EBS direct API writes to. */
+  readonly snapshots: Map<string, FakeSnapshot>;
   readonly calls: readonly RecordedCall[];
   /** Every call that no good client makes, and every bug met here. */
   readonly violations: readonly string[];
@@ -80,6 +84,8 @@ interface Knobs {
 interface Ec2State {
   /** Terminated ones stay for an hour. */
   instances(): readonly FakeInstance[];
+  /** Those that were registered. */
+  images(): readonly FakeImage[];
   volumes(): readonly FakeVolume[];
   interfaces(): readonly FakeInterface[];
   /** What still costs money. Instances count until they are terminated. */
@@ -123,6 +129,7 @@ export async function startEc2Fake(options: Ec2FakeOptions = {}): Promise<Ec2Fak
     credentials: credentials[0] ?? defaultCredentials,
     place: world.place,
     state: stateOf(world, calls),
+    snapshots: world.snapshots,
     calls,
     violations,
     async close() {
@@ -152,6 +159,8 @@ function createWorld(options: Ec2FakeOptions): World {
     volumes: new Map(),
     interfaces: new Map(),
     templates: new Map(),
+    images: new Map(),
+    snapshots: new Map(),
     answered: new Map(),
     capacity: [],
     consoles: new Map(),
@@ -190,6 +199,7 @@ function stateOf(world: World, calls: readonly RecordedCall[]): Ec2State {
   };
   return {
     instances: () => settled(world.instances),
+    images: () => [...world.images.values()],
     volumes: () => settled(world.volumes),
     interfaces: () => settled(world.interfaces),
     left: () => ({

@@ -14,6 +14,8 @@ interface SignedRequest {
   readonly target: string;
   readonly headers: IncomingHttpHeaders;
   readonly body: string;
+  /** In place of the body's own hash: what a header says of a body that is not signed. */
+  readonly bodyHash?: string;
 }
 
 interface Place {
@@ -22,6 +24,8 @@ interface Place {
   readonly credentials: readonly Credentials[];
   /** Epoch milliseconds, of the wall clock that clients sign with. */
   readonly now: number;
+  /** As signatures name it; EC2 unless said. */
+  readonly service?: string;
 }
 
 // EC2's own window.
@@ -49,7 +53,8 @@ export function checkSignature(request: SignedRequest, place: Place): string {
   if (region !== place.region) {
     throw refused("SignatureDoesNotMatch", `Credential should be scoped to a valid region, not '${region}'.`, 403);
   }
-  const isScoped = scope.length === 4 && day === stamp.slice(0, 8) && service === "ec2" && end === "aws4_request";
+  const isScoped =
+    scope.length === 4 && day === stamp.slice(0, 8) && service === (place.service ?? "ec2") && end === "aws4_request";
   const wanted = createHmac("sha256", keyOf(signer, scope.slice(0, 3)))
     .update([ALGORITHM, stamp, scope.join("/"), sha256(canonical(request, signedHeaders.split(";")))].join("\n"))
     .digest();
@@ -76,14 +81,14 @@ function signsEnough(signedHeaders: string, token: unknown): boolean {
   );
 }
 
-function canonical({ method, target, headers, body }: SignedRequest, names: readonly string[]): string {
+function canonical({ method, target, headers, body, bodyHash }: SignedRequest, names: readonly string[]): string {
   const lines = names.map(
     (name) =>
       `${name}:${String(headers[name] ?? "")
         .trim()
         .replaceAll(/ +/g, " ")}\n`,
   );
-  return [method, target, "", lines.join(""), names.join(";"), sha256(body)].join("\n");
+  return [method, target, "", lines.join(""), names.join(";"), bodyHash ?? sha256(body)].join("\n");
 }
 
 function keyOf({ secretAccessKey }: Credentials, scope: readonly string[]): Buffer {

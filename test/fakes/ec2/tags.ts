@@ -14,10 +14,13 @@ const VALUE_CHARS_MAX = 256;
 const taggable = ["fleet", "instance", "network-interface", "spot-instances-request", "volume"];
 
 /** Tags by resource type. Throws an Ec2Refusal for what EC2 would not take. */
-export function readTagSpecifications(given: readonly Specification[] | undefined): Record<string, Tags> {
+export function readTagSpecifications(
+  given: readonly Specification[] | undefined,
+  resources: readonly string[] = taggable,
+): Record<string, Tags> {
   const tagged: Record<string, Tags> = {};
   for (const { ResourceType: resource = "", Tags: tags = [] } of given ?? []) {
-    if (!taggable.includes(resource)) {
+    if (!resources.includes(resource)) {
       throw badValue("TagSpecification.ResourceType", resource, "It cannot be tagged here.");
     }
     if (resource in tagged) {

@@ -79,6 +79,33 @@ export interface FakeType {
   readonly zones: string;
 }
 
+export interface FakeImage {
+  readonly id: string;
+  readonly name: string;
+  readonly rootDevice: string;
+  readonly sizeGib: number;
+  readonly tags: Tags;
+  readonly snapshot: string | null;
+  readonly bootMode: string | null;
+  readonly imdsSupport: string | null;
+  readonly ena: boolean;
+  readonly deleteOnTermination: boolean;
+  readonly volumeType: string;
+}
+
+/** As the EBS direct API wrote it. */
+export interface FakeSnapshot extends Hidden {
+  readonly id: string;
+  readonly sizeGib: number;
+  readonly encrypted: boolean;
+  readonly kmsKey: string | null;
+  readonly tags: Tags;
+  readonly startedAt: number;
+  /** The checksum of each block written, raw, by its index. */
+  readonly blocks: Map<number, Buffer>;
+  state: "pending" | "completed" | "error";
+}
+
 /** A limit on capacity: of all machines that match it, so many can live at once. */
 export interface CapacityRule {
   readonly type?: string;
@@ -110,6 +137,16 @@ export interface Place {
     readonly tags: Tags;
   };
   readonly types: readonly FakeType[];
+  /** The network's only route table: what it has besides the network itself. */
+  readonly routes: { readonly id: string; more: FakeRoute[] };
+}
+
+/** A destination and one target, as EC2 names them. */
+interface FakeRoute {
+  readonly DestinationCidrBlock: string;
+  readonly GatewayId?: string;
+  readonly NatGatewayId?: string;
+  readonly VpcPeeringConnectionId?: string;
 }
 
 /** How things go wrong by themselves. Rates are from 0 to 1; everything is off unless it is set. */
@@ -158,6 +195,9 @@ export interface World {
   readonly volumes: Map<string, FakeVolume>;
   readonly interfaces: Map<string, FakeInterface>;
   readonly templates: Map<string, FakeTemplate>;
+  /** Registered here, by id. */
+  readonly images: Map<string, FakeImage>;
+  readonly snapshots: Map<string, FakeSnapshot>;
   /** Answers to calls with a client token, by action and token. */
   readonly answered: Map<string, { readonly input: string; readonly answer: object }>;
   readonly capacity: CapacityRule[];
@@ -204,6 +244,7 @@ export function createPlace(region: string, seed: number, [first, second]: Netwo
     group: { id: `sg-${names.hex(17)}`, name: "machines", ingress: [], egress: [] },
     image: { id: `ami-${names.hex(17)}`, name: "mayfly-machine", rootDevice: "/dev/xvda", sizeGib: 2, tags: {} },
     types: TYPES,
+    routes: { id: `rtb-${names.hex(17)}`, more: [] },
   };
 }
 

@@ -15,7 +15,7 @@ export interface ProbeOrders {
   readonly agentPid: number;
   readonly uid: number;
   readonly gid: number;
-  readonly broker: { readonly host: string; readonly port: number };
+  readonly brokers: readonly { readonly host: string; readonly port: number }[];
   readonly relayPort: number;
   /** The cgroup's name under the mount. */
   readonly cgroup: string;
@@ -163,9 +163,14 @@ function listeners(): Check {
 }
 
 async function channel(): Promise<Check> {
-  const { host, port } = orders.broker;
-  const outcome = await tryConnect(host, port, null);
-  return check("channel", outcome.startsWith("E"), `connecting to ${host}:${port}: ${outcome}`);
+  const seen: string[] = [];
+  let isShut = orders.brokers.length > 0;
+  for (const { host, port } of orders.brokers) {
+    const outcome = await tryConnect(host, port, null);
+    isShut &&= outcome.startsWith("E");
+    seen.push(`connecting to ${host}:${port}: ${outcome}`);
+  }
+  return check("channel", isShut, seen.join("; "));
 }
 
 async function relay(): Promise<Check> {

@@ -4,6 +4,7 @@ import { type IssuerConfig, limits, type RunId, Secret } from "@mayfly/core";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { randomIds } from "../host/ids.ts";
 import { createLog } from "../host/log.ts";
+import { overSocket } from "../host/socket-client.ts";
 import { makeFolder, startTestRedis, type TestRedis } from "../store/test-redis.fixture.ts";
 import { type Broker, buildBroker } from "./broker.ts";
 import { noBudgets } from "./model-gateway.fixture.ts";
@@ -42,9 +43,9 @@ afterAll(async () => {
 
 async function start(issuer: IssuerConfig): Promise<void> {
   broker = await buildBroker({
-    stateDir: folder,
+    sharedDir: folder,
     redis: redis.address,
-    dispatchSocket: join(folder, "dispatch.sock"),
+    worker: overSocket(join(folder, "dispatch.sock")),
     channelFolder: (machine) => join(folder, machine),
     model: {
       url: "http://127.0.0.1:9/v1",

@@ -11,6 +11,7 @@ import {
 } from "@mayfly/core";
 import type { FastifyInstance } from "fastify";
 import type { Logger } from "pino";
+import type { Reach } from "../host/socket-client.ts";
 import { createDispatchClient } from "../runs/dispatch-client.ts";
 import { createRecords } from "../runs/records.ts";
 import { createWakeupQueue } from "../runs/wakeups.ts";
@@ -47,10 +48,11 @@ interface DoorPlace {
 export type BrokerModel = Config["model"] & { readonly issuer: IssuerConfig };
 
 export interface BrokerDeps {
-  readonly stateDir: string;
+  /** Packs of source, and the keys of the door: the same for every broker of a service. */
+  readonly sharedDir: string;
   readonly redis: RedisAddress;
-  /** Where the service gives runs to machines that ask. */
-  readonly dispatchSocket: string;
+  /** The way to whoever gives runs to machines that ask. */
+  readonly worker: Reach;
   readonly channelFolder: (machine: MachineId) => string;
   /** Where machines come in that have no socket of their own; absent where each has one. */
   readonly door?: DoorPlace;
@@ -69,13 +71,18 @@ export interface Broker {
   start(): Promise<void>;
   /** Revokes every credential, within seconds; what could not be revoked is the next sweep's. */
   revokeAll(): Promise<void>;
+  /**
+   * Ends every channel and call under way; machines that come anew are let in again. For a broker that the service cannot
+   * tell to end one.
+   */
+  cutAll(): Promise<void>;
   /** Ends every channel and revokes every credential. */
   close(): Promise<void>;
 }
 
 /** Puts the broker together. Throws STORE_UNAVAILABLE. */
 export async function buildBroker(deps: BrokerDeps): Promise<Broker> {
-  const { stateDir, clock, ids, log, model } = deps;
+  const { sharedDir, clock, ids, log, model } = deps;
   const redis = connectForCommands(deps.redis);
   await waitUntilReady(redis, REDIS_START_MS);
   const { store, results, spend } = createStores({ redis, clock });
@@ -98,10 +105,10 @@ export async function buildBroker(deps: BrokerDeps): Promise<Broker> {
   const authorise = createAuthorise({ store, clock });
   const channels = createChannels({
     authorise,
-    dispatch: createDispatchClient(deps.dispatchSocket),
+    dispatch: createDispatchClient(deps.worker),
     records,
     results,
-    sources: createPackReader(stateDir),
+    sources: createPackReader(sharedDir),
     gateway,
     wakeups,
     clock,
@@ -110,11 +117,11 @@ export async function buildBroker(deps: BrokerDeps): Promise<Broker> {
     folderOf: deps.door === undefined ? deps.channelFolder : null,
     onModelDone: (run, epoch) => void credentials.release(run, epoch),
   });
-  const machineAt = createMachineLookup(deps.dispatchSocket);
+  const machineAt = createMachineLookup(deps.worker);
   const door =
     deps.door === undefined
       ? null
-      : await openDoor(stateDir, { store, records, wakeups, machineAt, take: channels.take, clock, log });
+      : await openDoor(sharedDir, { store, records, wakeups, machineAt, take: channels.take, clock, log });
   // A key of the operator's is good whether or not a call was made with it, and the Admin key most of all.
   const standing = Object.values(model.issuer).flatMap((value) => (value instanceof Secret ? [value.reveal()] : []));
   const control = buildBrokerControl({
@@ -155,6 +162,10 @@ export async function buildBroker(deps: BrokerDeps): Promise<Broker> {
     cutUnentitled({ gateway, authorise }).catch((err: unknown) =>
       log.warn({ err }, "model calls under way could not be looked at"),
     );
+    // Its end may have come to another broker.
+    credentials
+      .releaseEnded(isLive)
+      .catch((err: unknown) => log.warn({ err }, "attempts that have credentials could not be looked at"));
   }
 
   async function revokeAll(): Promise<void> {
@@ -182,6 +193,7 @@ export async function buildBroker(deps: BrokerDeps): Promise<Broker> {
       }
     },
     revokeAll,
+    cutAll: () => channels.close(),
     async close() {
       clearInterval(sweeping ?? undefined);
       clearInterval(looking ?? undefined);
@@ -196,9 +208,9 @@ export async function buildBroker(deps: BrokerDeps): Promise<Broker> {
   };
 }
 
-/** Its keys are the broker's own, in a folder that it made and nobody else enters. */
-async function openDoor(stateDir: string, deps: Omit<DoorDeps, "keys">): Promise<MachineDoor> {
-  const keys = await loadDoorKeys(`${stateDir}/broker/door`, deps.clock.now());
+/** Its keys are the brokers' own, in a folder that they made and nobody else enters. */
+async function openDoor(sharedDir: string, deps: Omit<DoorDeps, "keys">): Promise<MachineDoor> {
+  const keys = await loadDoorKeys(`${sharedDir}/broker/door`, deps.clock.now());
   deps.log.info({ pins: keys.pins.join(",") }, "machines are let in who know one of these pins");
   return createMachineDoor({ ...deps, keys });
 }

@@ -125,7 +125,8 @@ interface Served {
   readonly handedOver: Set<Socket>;
 }
 
-function buildChannel(machine: MachineId, deps: ChannelsDeps): FastifyInstance {
+/** What one machine can ask, before anybody listens for it. */
+export function buildChannel(machine: MachineId, deps: ChannelsDeps): FastifyInstance {
   const { requestMs, headMs, lookMs } = deps.patience ?? channelPatience;
   const app = fastify({
     bodyLimit: limits.agentBodyBytesMax,

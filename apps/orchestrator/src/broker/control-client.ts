@@ -1,6 +1,6 @@
 import type { Channels, RunId, SecretHit } from "@mayfly/core";
 import { z } from "zod";
-import { createSocketClient } from "../host/socket-client.ts";
+import type { Reach } from "../host/socket-client.ts";
 
 /** Opening a socket or looking through a result takes moments. */
 const ANSWER_MS = 30_000;
@@ -22,9 +22,9 @@ export interface BrokerClient extends Channels {
   findSecrets(texts: readonly string[], run?: RunId): Promise<SecretHit[]>;
 }
 
-export function createBrokerClient(socket: string): BrokerClient {
-  const client = createSocketClient({ socket, answerMs: ANSWER_MS, retryMs: RETRY_MS, who: "the broker" });
-  const starting = createSocketClient({ socket, answerMs: ANSWER_MS, retryMs: START_MS, who: "the broker" });
+export function createBrokerClient(reach: Reach): BrokerClient {
+  const client = reach({ answerMs: ANSWER_MS, retryMs: RETRY_MS, who: "the broker" });
+  const starting = reach({ answerMs: ANSWER_MS, retryMs: START_MS, who: "the broker" });
   return {
     async ready() {
       await starting.ask("GET", "/ready");

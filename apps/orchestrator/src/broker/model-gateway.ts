@@ -5,6 +5,7 @@ import {
   type Attempt,
   type Budgets,
   type Clock,
+  isAlive,
   isAppError,
   limits,
   type MachineId,
@@ -23,7 +24,6 @@ import type { Loan } from "./issuers/attempt-credentials.ts";
 import type { Credentials } from "./issuers/credentials.ts";
 import { createCalls, type OpenCall } from "./model-gateway-calls.ts";
 import { createCharge, type Charge } from "./model-gateway-charge.ts";
-import { OUTPUT_TOKENS_MIN, outputLeft } from "./output-left.ts";
 import { budgetSpent, modelCallRefused, Refusal } from "./refusal.ts";
 import { readUpstreamError } from "./upstream-error.ts";
 import { createPauses } from "./upstream-pause.ts";
@@ -33,7 +33,7 @@ import { meteredStream } from "./upstream-stream.ts";
 export interface ModelGatewayDeps {
   readonly upstream: Upstream;
   readonly credentials: Pick<Credentials, "lend">;
-  readonly spend: Pick<ModelSpend, "read" | "reserve" | "settle" | "countRefusal">;
+  readonly spend: Pick<ModelSpend, "reserve" | "settle" | "countRefusal">;
   /** Of one answer. */
   readonly outputTokensMax: number;
   readonly prices: Prices;
@@ -42,6 +42,11 @@ export interface ModelGatewayDeps {
   readonly clock: Clock;
   readonly log: Logger;
 }
+
+/** The API takes no smaller `max_output_tokens`: it answers `integer_below_min_value`. */
+const OUTPUT_TOKENS_MIN = 16;
+/** A second try asks for no more than was left; it fails where other calls have taken some of that meanwhile. */
+const RESERVE_TRIES_MAX = 4;
 
 /** What a machine says in a model call, and the attempt its key stands for. */
 interface ModelCall {
@@ -86,7 +91,11 @@ export function createModelGateway(deps: ModelGatewayDeps): ModelGateway {
     open.endAfter(ms);
     const { charge, body } = await admit(call);
     try {
-      await records.applyToRun(call.run.id, { type: "model_called", machine });
+      const { run } = await records.applyToRun(call.run.id, { type: "model_called", machine });
+      // The last look before the model is asked: the attempt may have ended while its request was made ready.
+      if (!isAlive(run, machine, clock.now())) {
+        throw new Refusal("ENDED");
+      }
       const answer = await ask(open, call, body);
       return await pass(open, charge, answer, reply);
     } catch (error) {
@@ -104,24 +113,28 @@ export function createModelGateway(deps: ModelGatewayDeps): ModelGateway {
     }
     const price = priceOf(model, deps.prices);
     const payer = { run: run.id, epoch: attempt.epoch, ...spendPlaceOf(run.request) };
-    const left = await outputLeft(payer, { spend, budgets: deps.budgets, price });
-    if (left !== null && left.tokens < OUTPUT_TOKENS_MIN) {
-      throw budgetSpent(left);
+    let outputTokensMax = deps.outputTokensMax;
+    for (let tries = 0; tries < RESERVE_TRIES_MAX; tries++) {
+      const rebuilt = rebuildModelRequest(text, {
+        model,
+        cacheKey: cacheKeyOf(run),
+        outputTokensMax,
+        inputCharsMax: limits.modelRequestBytesMax,
+      });
+      if (!rebuilt.ok) {
+        throw modelCallRefused(rebuilt.code, rebuilt.at);
+      }
+      const most = reservationFor(rebuilt, price);
+      const reserved = await spend.reserve(payer, most, deps.budgets, price.output);
+      if (reserved.ok) {
+        return { charge: createCharge({ reservation: reserved.reservation, price, spend, log }), body: rebuilt.body };
+      }
+      outputTokensMax = reserved.outputTokensLeft ?? 0;
+      if (outputTokensMax < OUTPUT_TOKENS_MIN) {
+        throw budgetSpent(reserved);
+      }
     }
-    const rebuilt = rebuildModelRequest(text, {
-      model,
-      cacheKey: cacheKeyOf(run),
-      outputTokensMax: Math.min(deps.outputTokensMax, left?.tokens ?? deps.outputTokensMax),
-      inputCharsMax: limits.modelRequestBytesMax,
-    });
-    if (!rebuilt.ok) {
-      throw modelCallRefused(rebuilt.code, rebuilt.at);
-    }
-    const reserved = await spend.reserve(payer, reservationFor(rebuilt, price), deps.budgets);
-    if (!reserved.ok) {
-      throw budgetSpent(reserved);
-    }
-    return { charge: createCharge({ reservation: reserved.reservation, price, spend, log }), body: rebuilt.body };
+    throw new Refusal("BUSY", { retryAfterSeconds: 1 });
   }
 
   /** The head of the model's answer. A credential that the model refuses is followed by another, if there is one, once. */

@@ -1,12 +1,20 @@
 import { AppError, type Config } from "@mayfly/core";
 import { type Image, lockImage, lockPath, verifyImage } from "@mayfly/image";
 import { prepareImage } from "../process/machine-host.ts";
+import { type ImageDiskFlags, imageDisk } from "./image-disk.ts";
 import { createProgress } from "./progress.ts";
 import { loadSettings } from "./settings.ts";
 import type { Terminal } from "./terminal.ts";
 
-/** `mayfly image build` */
-export async function imageBuild(terminal: Terminal, flags: { frozen?: boolean; json?: boolean }): Promise<number> {
+/** `mayfly image build`: for this host's QEMU, or a disk for EC2. */
+export async function imageBuild(terminal: Terminal, flags: ImageDiskFlags & { for: "qemu" | "ec2" }): Promise<number> {
+  if (flags.for === "ec2") {
+    return imageDisk(terminal, flags);
+  }
+  const onlyForEc2 = (["broker", "pins", "out"] as const).find((name) => flags[name] !== undefined);
+  if (onlyForEc2 !== undefined) {
+    throw new AppError("INPUT_INVALID", `--${onlyForEc2} is for a disk for EC2 alone: add --for ec2`);
+  }
   const config = loadSettings(terminal, {});
   const image = await prepareImage(config, createProgress(terminal), { frozen: flags.frozen ?? false, recheck: true });
   terminal.stdout(flags.json === true ? `${JSON.stringify(summaryOf(image))}\n` : `${image.digest}\n${image.dir}\n`);

@@ -1,12 +1,16 @@
-import { Command } from "commander";
+import { Command, Option } from "commander";
 import { runProcess } from "../process/processes.ts";
 import type { FleetSweepFlags } from "./fleet-commands.ts";
+import type { ImagePublishFlags } from "./image-publish.ts";
+import { type FleetPinsFlags, fleetPins } from "./fleet-pins.ts";
+import type { ImageDiskFlags } from "./image-disk.ts";
 import { imageBuild, imageLock, imageVerify } from "./image.ts";
 import { receiptShow, receiptVerify } from "./receipt-commands.ts";
 import { runCancel, runList, runView } from "./run-commands.ts";
 import { runLocal } from "./run-local.ts";
 import { serve } from "./serve.ts";
 import type { Terminal } from "./terminal.ts";
+import type { VerifyEc2Flags } from "./verify-ec2.ts";
 
 /** Flags that several commands share. */
 interface StateFlags {
@@ -34,8 +38,12 @@ export async function createProgram(terminal: Terminal, argv: readonly string[])
       .option("--state <folder>", "state folder; else MAYFLY_STATE_DIR or the default");
 
   withState(program.command("serve").description("take webhooks and run Codex on labelled pull requests"))
-    .addHelpText("after", "\nSettings: docs/reference/configuration.md. Prints its addresses as one JSON line.")
-    .action((flags: StateFlags) => doing(serve(terminal, flags)));
+    .option("--roles <names>", "what this host is: intake, worker, broker, web, with commas; else MAYFLY_ROLES or all")
+    .addHelpText(
+      "after",
+      "\nSettings: docs/reference/configuration.md. Several hosts: docs/operations/roles.md.\nPrints its addresses as one JSON line.",
+    )
+    .action((flags: StateFlags & { roles?: string }) => doing(serve(terminal, flags)));
 
   const run = program.command("run").description("runs: one task on one commit each").exitOverride();
   run
@@ -77,7 +85,7 @@ export async function createProgram(terminal: Terminal, argv: readonly string[])
     .action((id: string, flags: StateFlags) => doing(receiptShow(terminal, id, flags)));
   withState(receipt.command("verify").description("whether the service signed this receipt as it is"))
     .argument("<receipt>", "a file, or the id of a run")
-    .option("--keys <folder>", "the service's public keys; else receipt-keys in the state folder")
+    .option("--keys <folder>", "the service's public keys; else receipt-keys in the shared folder")
     .option("--json", "print JSON")
     .addHelpText(
       "after",
@@ -91,9 +99,14 @@ export async function createProgram(terminal: Terminal, argv: readonly string[])
   image
     .command("build")
     .description("build the image unless it is there")
+    .addOption(new Option("--for <place>", "where machines are").choices(["qemu", "ec2"]).default("qemu"))
+    .option("--broker <addresses>", "for EC2: where machines find the broker, such as 10.0.1.10:8443,10.0.2.10:8443")
+    .option("--pins <pins>", "for EC2: the broker's pins, as mayfly fleet pins prints them")
+    .option("--out <file>", "for EC2: write the disk there; else it stays in the cache")
     .option("--frozen", "refuse anything the lock file does not name")
     .option("--json", "print JSON")
-    .action((flags: { frozen?: boolean; json?: boolean }) => doing(imageBuild(terminal, flags)));
+    .addHelpText("after", "\nFor EC2 it prints the digest for fleet.ec2.image_digest, the disk's bytes and its file.")
+    .action((flags: ImageDiskFlags & { for: "qemu" | "ec2" }) => doing(imageBuild(terminal, flags)));
   image
     .command("verify")
     .description("hash every byte of the image and compare it with its digest")
@@ -104,6 +117,30 @@ export async function createProgram(terminal: Terminal, argv: readonly string[])
     .description("write the archive's current package versions to the lock file")
     .option("--json", "print JSON")
     .action((flags: { json?: boolean }) => doing(imageLock(terminal, flags)));
+
+  image
+    .command("publish")
+    .description("make an AMI of a disk for EC2; the same disk is the same AMI")
+    .argument("<file>", "the disk")
+    .option("--config <file>", "settings file (YAML); the environment counts over it")
+    .option("--region <region>", "the AWS region; else fleet.ec2.region")
+    .option(
+      "--name <name>",
+      "whose image it is: the tag `mayfly:image`, and the beginning of its name; else fleet.ec2.name",
+    )
+    .option("--kms-key <arn>", "the key that the snapshot is encrypted with; else the account's own one for EBS")
+    .option("--endpoint <url>", "EC2's address; else fleet.ec2.endpoint, or EC2's public one")
+    .option("--ebs-endpoint <url>", "the EBS direct API's address; else its public one")
+    .option("--json", "print JSON")
+    .addHelpText(
+      "after",
+      "\nPrints the AMI, its snapshot and the digest for fleet.ec2.image_digest. Stopped half-way nothing is registered, and\nthe same command goes on where it ended.",
+    )
+    .action(async (file: string, flags: ImagePublishFlags) => {
+      // Only here, as for the fleet: it brings the AWS SDK.
+      const { imagePublish } = await import("./image-publish.ts");
+      await doing(imagePublish(terminal, file, flags));
+    });
 
   const fleet = program.command("fleet").description("machines on EC2").exitOverride();
   fleet
@@ -123,6 +160,29 @@ export async function createProgram(terminal: Terminal, argv: readonly string[])
       // Only here: it brings the AWS SDK, which no other command needs.
       const { fleetSweep } = await import("./fleet-commands.ts");
       await doing(fleetSweep(terminal, flags));
+    });
+
+  withState(fleet.command("pins").description("print the pins of the broker's keys, which an image for EC2 is given"))
+    .option("--json", "print JSON")
+    .addHelpText("after", "\nMakes the keys where there are none. Needs no running service.")
+    .action((flags: FleetPinsFlags) => doing(fleetPins(terminal, flags)));
+
+  withState(
+    program.command("verify-ec2").description("look at the AWS account, then live through one real small machine"),
+  )
+    .option(
+      "--broker <addresses>",
+      "where machines may go, such as 10.0.1.10:8443,10.0.2.10:8443; else any few addresses",
+    )
+    .option("--dry-run", "only look, and ask EC2 what it would allow")
+    .option("--json", "print one JSON document instead")
+    .addHelpText(
+      "after",
+      "\nLaunches one on-demand machine in the fleet NAME-verify and destroys it. Needs neither GitHub nor a model's key. Run it on\na host of the broker while no service is running: it opens the broker's door itself. Ends with 1 when a check failed.",
+    )
+    .action(async (flags: VerifyEc2Flags) => {
+      const { verifyEc2 } = await import("./verify-ec2.ts");
+      await doing(verifyEc2(terminal, flags));
     });
 
   // Not for people: how the supervisor starts the parts of a service.

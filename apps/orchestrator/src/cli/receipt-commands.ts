@@ -3,7 +3,7 @@ import { AppError, isRunId, type Receipt, RECEIPT_CHARS_MAX, toTerminal } from "
 import { readPublicKeys, receiptKeysFolder } from "../signer/receipt-keys.ts";
 import type { ReceiptPublicKey } from "../signer/signer.ts";
 import { type ReceiptVerdict, verifyReceipt } from "../signer/verify-receipt.ts";
-import { createFolderArchive } from "../store/archive.ts";
+import { archiveFolder, createFolderArchive } from "../store/archive.ts";
 import { loadSettings } from "./settings.ts";
 import type { Terminal } from "./terminal.ts";
 
@@ -25,7 +25,7 @@ export async function receiptVerify(
   flags: Flags & { keys?: string; json?: boolean },
 ): Promise<number> {
   const text = isRunId(name) ? await readStored(terminal, name, flags) : await readGiven(name);
-  const folder = flags.keys ?? receiptKeysFolder(loadSettings(terminal, flags).stateDir);
+  const folder = flags.keys ?? receiptKeysFolder(loadSettings(terminal, flags).sharedDir);
   const verdict = verifyReceipt(text, await readKeys(folder));
   if (flags.json === true) {
     terminal.stdout(`${JSON.stringify(documentOf(verdict))}\n`);
@@ -41,7 +41,7 @@ async function readStored(terminal: Terminal, id: string, flags: Flags): Promise
   if (!isRunId(id)) {
     throw new AppError("INPUT_INVALID", `${id} is no id of a run: they look like run_ and 20 letters and digits`);
   }
-  const folder = `${loadSettings(terminal, flags).stateDir}/archive`;
+  const folder = archiveFolder(loadSettings(terminal, flags).sharedDir);
   const text = await createFolderArchive(folder)
     .read(`${id}.json`)
     .catch((cause: unknown) => {

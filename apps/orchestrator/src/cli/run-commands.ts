@@ -5,6 +5,7 @@ import {
   renderDuration,
   renderSpend,
   renderSteps,
+  takenBackText,
   toTerminal,
 } from "@mayfly/core";
 import type { RunSummary, RunView } from "../web/control-api.ts";
@@ -47,10 +48,15 @@ export async function runView(terminal: Terminal, id: string, flags: Flags): Pro
     return 0;
   }
   const { run, events, receipt } = view;
-  const ending = "ending" in run ? `${run.ending.outcome}: ${run.ending.code} ${run.ending.detail}` : run.phase;
+  const present = run.phase === "queued" ? `queued, waits for ${run.waitingFor}` : run.phase;
+  const ending = "ending" in run ? `${run.ending.outcome}: ${run.ending.code} ${run.ending.detail}` : present;
   terminal.stdout(`${run.id}  ${toTerminal(`${run.request.task.name}  ${ending}`)}\n`);
   if (ranAsRoot(run)) {
     terminal.stdout(`  ${asRootText}\n`);
+  }
+  const takenBack = takenBackText(run);
+  if (takenBack !== null) {
+    terminal.stdout(`  ${takenBack}\n`);
   }
   for (const { name, offsetMs } of renderSteps(run)) {
     terminal.stdout(`  ${renderDuration(offsetMs).padStart(8)}  ${name}\n`);

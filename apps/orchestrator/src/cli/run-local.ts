@@ -47,7 +47,7 @@ interface Flags {
 export async function runLocal(terminal: Terminal, path: string, flags: Flags): Promise<number> {
   const config = loadSettings(terminal, {});
   const task = taskOf(flags, config);
-  const broker = brokerPart(config);
+  const broker = brokerPart(config, "local");
   const progress = createProgress(terminal);
   const image = await prepareImage(config, progress);
   const accounts = terminal.isRoot ? readAccounts() : null;
@@ -61,9 +61,9 @@ export async function runLocal(terminal: Terminal, path: string, flags: Flags): 
     if (accounts !== null) {
       giveAway(stateDir, accounts.service);
     }
-    prepareFolders(stateDir, accounts);
+    prepareFolders(stateDir, stateDir, accounts);
     const settings: LocalSettings = {
-      config: { ...serviceConfigOf(config), stateDir },
+      config: { ...serviceConfigOf(config), stateDir, sharedDir: stateDir },
       image,
       run: localRun(asked, promptOf(asked, layout)),
       json: flags.json === true,
@@ -75,7 +75,15 @@ export async function runLocal(terminal: Terminal, path: string, flags: Flags): 
       others: [
         {
           ...broker,
-          settings: { ...broker.settings, stateDir, redisUrl: null, door: null, logLevel: settings.logLevel ?? "warn" },
+          settings: {
+            ...broker.settings,
+            stateDir,
+            sharedDir: stateDir,
+            spreadAs: null,
+            redisUrl: null,
+            door: null,
+            logLevel: settings.logLevel ?? "warn",
+          },
           account: accounts?.broker ?? null,
         },
       ],

@@ -8,11 +8,15 @@ import type { Terminal } from "./terminal.ts";
  */
 export function loadSettings(
   terminal: Terminal,
-  flags: { config?: string | undefined; state?: string | undefined },
+  flags: { config?: string | undefined; state?: string | undefined; roles?: string | undefined },
 ): Config {
   const name = flags.config ?? terminal.env["MAYFLY_CONFIG"];
   const file = name === undefined || name === "" ? null : { name, text: readSettingsFile(name) };
-  const environment = flags.state === undefined ? terminal.env : { ...terminal.env, MAYFLY_STATE_DIR: flags.state };
+  const environment = {
+    ...terminal.env,
+    ...(flags.state === undefined ? {} : { MAYFLY_STATE_DIR: flags.state }),
+    ...(flags.roles === undefined ? {} : { MAYFLY_ROLES: flags.roles }),
+  };
   const parsed = parseConfig({ ...(file === null ? {} : { file }), environment, isRoot: terminal.isRoot });
   if (!parsed.ok) {
     throw new AppError("CONFIG_INVALID", `the settings are not valid:\n${parsed.problems.map(lineOf).join("\n")}`);

@@ -2,6 +2,8 @@ import {
   bootMsOf,
   type Clock,
   comparePresent,
+  decideMachine,
+  decideRun,
   failuresOf,
   type FleetFacts,
   type FleetPlan,
@@ -9,10 +11,14 @@ import {
   type Ids,
   intendLaunch,
   isAppError,
+  lastShortfall,
   type Machine,
   type MachineEvent,
   type MachineId,
+  PARTS_MAX,
   planFleet,
+  type PlanProgress,
+  type PresentMachine,
   type Provider,
   type Run,
   type Shortage,
@@ -22,6 +28,7 @@ import {
 } from "@mayfly/core";
 import type { Logger } from "pino";
 import type { Records } from "../runs/records.ts";
+import { createSeldom } from "../runs/seldom.ts";
 import { createFleetHistory } from "./history.ts";
 import { createLooks, type Look } from "./looks.ts";
 
@@ -30,6 +37,8 @@ const ABSENCE_MS = 15_000;
 /** Arrivals are counted over so long. */
 const ARRIVALS_MS = 10 * 60_000;
 const MINUTE_MS = 60_000;
+/** A wake-up takes some forty commands of Redis, and a look is every second: what needs nothing is woken this often. */
+const QUIET_MS = 10_000;
 /** How long a machine takes to boot, as long as none was seen to. */
 const BOOT_MS_ASSUMED = 60_000;
 
@@ -67,9 +76,12 @@ export function createFleet(deps: FleetDeps): Fleet {
   const history = createFleetHistory({
     store,
     runMsMax: settings.runMsMax,
+    bootMs: provider.bootMs,
     isMoneyLimited: settings.money !== null,
   });
   const looks = createLooks({ store, clock });
+  const maySay = createSeldom(clock);
+  let quietWokenAt = Number.NEGATIVE_INFINITY;
   let isLooking = false;
   let hasAdopted = false;
   let bootMs = BOOT_MS_ASSUMED;
@@ -93,7 +105,9 @@ export function createFleet(deps: FleetDeps): Fleet {
       if (isAppError(err, "STORE_UNAVAILABLE")) {
         throw err;
       }
-      log.error({ machine: id, event: event.type, err }, "a machine's record could not be changed");
+      if (maySay(`record ${id}`)) {
+        log.error({ machine: id, event: event.type, err }, "a machine's record could not be changed");
+      }
     }
   }
 
@@ -104,6 +118,7 @@ export function createFleet(deps: FleetDeps): Fleet {
     const launches = await store.listLiveLaunches();
     const machines = await store.listLiveMachines();
     const { strangers, lost } = comparePresent({ present, launches, machines }, listedAt, provider.listingLagMs);
+    await noteParts(present, machines);
     for (const machine of lost) {
       await lose(machine);
     }
@@ -113,17 +128,32 @@ export function createFleet(deps: FleetDeps): Fleet {
     return strangers.length;
   }
 
+  /** As soon as they are seen: of one that ends by itself its provider may not say afterwards what it had. */
+  async function noteParts(present: readonly PresentMachine[], machines: readonly Machine[]): Promise<void> {
+    const known = new Map(machines.map(({ id, parts = [] }) => [id, new Set(parts)]));
+    for (const { id, parts = [] } of present) {
+      const noted = known.get(id);
+      if (noted !== undefined && noted.size < PARTS_MAX && parts.some((part) => !noted.has(part))) {
+        await applyToMachine(id, { type: "seen", parts });
+      }
+    }
+  }
+
   /** Nobody waits for it: a machine that resists must not hold up the others. Never throws. */
   async function destroyStranger(id: MachineId): Promise<void> {
     if (leaving.has(id)) {
       return;
     }
     leaving.add(id);
-    log.warn({ machine: id }, "a machine without a record is destroyed");
+    if (maySay(`stranger ${id}`)) {
+      log.warn({ machine: id }, "a machine without a record is destroyed");
+    }
     try {
       await provider.ensureDestroyed(id);
     } catch (err) {
-      log.warn({ machine: id, err }, "it is not gone yet");
+      if (maySay(`not gone ${id}`)) {
+        log.warn({ machine: id, err }, "it is not gone yet");
+      }
     } finally {
       leaving.delete(id);
     }
@@ -132,7 +162,8 @@ export function createFleet(deps: FleetDeps): Fleet {
   async function lose(machine: Machine): Promise<void> {
     const lastWords = await provider.readConsole(machine.id).catch(() => "");
     log.warn({ machine: machine.id, phase: machine.phase, said: lastWords }, "a machine ended by itself");
-    await applyToMachine(machine.id, { type: "vanished" });
+    const isTakenBack = provider.isTakenBack?.(machine.id) === true;
+    await applyToMachine(machine.id, isTakenBack ? { type: "destroy", why: "taken_back" } : { type: "vanished" });
   }
 
   async function gather(strangers: number | null, runs: readonly Run[], now: number): Promise<FleetFacts> {
@@ -151,23 +182,40 @@ export function createFleet(deps: FleetDeps): Fleet {
       failures: failuresOf(past?.launches ?? [], past?.machines ?? []),
       arrivalsPerMinute: (arrivals * MINUTE_MS) / ARRIVALS_MS,
       bootMs,
+      bootBoundMs: provider.bootMs,
     };
   }
 
   function unlessUnreadable<T>(reading: Promise<T>): Promise<T | null> {
     return reading.catch((err: unknown) => {
-      log.warn({ err }, "nothing is launched: the machines cannot be counted");
+      if (maySay("uncounted")) {
+        log.warn({ err }, "nothing is launched: the machines cannot be counted");
+      }
       return null;
     });
   }
 
-  async function launchAll(plan: FleetPlan, look: Look): Promise<{ launched: number; wait: Shortage }> {
+  /** First what runs need that a machine was taken back from, in launches of its own; neither waits for the other. */
+  async function launchAll(plan: FleetPlan, look: Look): Promise<Pick<PlanProgress, "steady" | "rest">> {
+    const steady = await launchSome(plan.launchSteady, true, look);
+    const rest = await launchSome(Math.min(plan.lackingRest, plan.room - steady.launched), false, look);
+    return {
+      steady: { ...steady, shortage: steady.shortage ?? plan.shortage },
+      rest: { ...rest, shortage: rest.shortage ?? plan.shortage },
+    };
+  }
+
+  async function launchSome(
+    wanted: number,
+    steady: boolean,
+    look: Look,
+  ): Promise<{ launched: number; shortage: Shortage }> {
     let launched = 0;
-    while (launched < plan.launch) {
-      const most = Math.min(plan.launch - launched, provider.launchCountMax);
-      const planned = provider.planLaunch(most);
+    while (launched < wanted) {
+      const most = Math.min(wanted - launched, provider.launchCountMax);
+      const planned = provider.planLaunch(most, steady);
       if ("wait" in planned) {
-        return { launched, wait: `waiting for ${planned.wait}` };
+        return { launched, shortage: `waiting for ${planned.wait}` };
       }
       const count = Math.min(most, planned.count);
       if (count < 1) {
@@ -175,14 +223,14 @@ export function createFleet(deps: FleetDeps): Fleet {
       }
       const now = clock.now();
       const { runMsMax } = settings;
-      const launch = intendLaunch({ id: deps.ids.launch(now), provider, count, plan: planned.plan, now, runMsMax });
+      const launch = intendLaunch({ id: deps.ids.launch(now), provider, ...planned, count, now, runMsMax });
       if (!(await look.intend(launch))) {
-        return { launched, wait: "another service is looking" };
+        return { launched, shortage: "another service is looking" };
       }
       await wakeups.wakeLaunch(launch.id);
       launched += count;
     }
-    return { launched, wait: null };
+    return { launched, shortage: null };
   }
 
   async function reconcileWanted(facts: FleetFacts, look: Look): Promise<void> {
@@ -195,10 +243,12 @@ export function createFleet(deps: FleetDeps): Fleet {
       await giveUp(facts.runs, `the last ${inARow} launches failed: ${fault}`);
       return;
     }
-    const { launched, wait } = await launchAll(plan, look);
+    const made = await launchAll(plan, look);
+    const lacking = lastShortfall(facts.history?.launches ?? [], clock.now());
+    const progress = { ...made, lacking, heldUp: provider.heldUp?.()?.wait ?? null };
     sayStopped(plan.stopped ? `the last ${inARow} launches failed: ${fault}` : "");
     const said = new Map(facts.runs.map((run) => [run.id, run.phase === "queued" ? run.waitingFor : null]));
-    for (const { run, reason } of waitingReasons(plan, settings, launched, wait ?? plan.shortage)) {
+    for (const { run, reason } of waitingReasons(plan, settings, progress)) {
       if (said.get(run) !== reason) {
         await records.applyToRun(run, { type: "waiting", reason });
       }
@@ -240,9 +290,15 @@ export function createFleet(deps: FleetDeps): Fleet {
     }
   }
 
+  /** Whatever is due, at once; whatever is well, now and then, since a step of it may have been cut short. */
   async function wakeAll(): Promise<void> {
-    await Promise.all((await store.listLiveRuns()).map(({ id }) => wakeups.wakeRun(id)));
-    await Promise.all((await store.listLiveMachines()).map(({ id }) => wakeups.wakeMachine(id)));
+    const now = clock.now();
+    const isRound = Math.abs(now - quietWokenAt) >= QUIET_MS;
+    quietWokenAt = isRound ? now : quietWokenAt;
+    const runs = (await store.listLiveRuns()).filter((run) => isRound || !isRunQuiet(run, now));
+    await Promise.all(runs.map(({ id }) => wakeups.wakeRun(id)));
+    const machines = (await store.listLiveMachines()).filter((machine) => isRound || !isMachineQuiet(machine, now));
+    await Promise.all(machines.map(({ id }) => wakeups.wakeMachine(id)));
     await Promise.all((await store.listLiveLaunches()).map(({ id }) => wakeups.wakeLaunch(id)));
   }
 
@@ -259,4 +315,15 @@ export function createFleet(deps: FleetDeps): Fleet {
       await wakeAll();
     },
   };
+}
+
+/** At work, with nothing due: whatever happens to it wakes it. */
+function isRunQuiet(run: Run, now: number): boolean {
+  return run.phase === "running" && decideRun(run, { type: "tick" }, now).run === run;
+}
+
+/** Alive, with nothing due but to be listened to, which its channel's process does by itself. */
+function isMachineQuiet(machine: Machine, now: number): boolean {
+  const { machine: next, effects } = decideMachine(machine, { type: "tick" }, now);
+  return next === machine && effects.every(({ type }) => type === "listen");
 }

@@ -2,6 +2,7 @@ import {
   AppError,
   type Digest,
   type FleetSettings,
+  type KnownMachine,
   type Launch,
   type LaunchId,
   limits,
@@ -21,7 +22,7 @@ import { createRecordStore } from "../store/records.ts";
 import type { TestRedis } from "../store/test-redis.fixture.ts";
 import { createFleet, type Fleet } from "./controller.ts";
 import { createLaunchSteps, type LaunchSteps } from "./launch-steps.ts";
-import { createMachineSteps } from "./machine-steps.ts";
+import { createMachineSteps, type MachineSteps } from "./machine-steps.ts";
 
 const DIGEST = `sha256:${"0".repeat(64)}` as Digest;
 
@@ -39,6 +40,8 @@ const fleetSettings: FleetSettings = {
 /** A provider that keeps machines in memory, and fails when it is told to. */
 interface BenchProvider extends Provider {
   readonly there: Map<MachineId, PresentMachine>;
+  /** What it was told of machines that it was to end. */
+  readonly known: Map<MachineId, KnownMachine>;
   /** Launches as they were asked for, in order, repeats too. */
   readonly asked: Launch[];
   /** Called before a launch makes anything, and after. */
@@ -46,6 +49,11 @@ interface BenchProvider extends Provider {
   onList: () => Promise<void> | void;
   onDestroy: (id: MachineId) => Promise<void> | void;
   wait: string | null;
+  /** What steady machines have to wait for. */
+  waitSteady: string | null;
+  held: string | null;
+  /** Machines that were taken back. */
+  readonly taken: Set<MachineId>;
   spec: Digest;
   /** Machines that a launch is not given. */
   lacking: number;
@@ -59,15 +67,24 @@ function createBenchProvider(launchCountMax: number): BenchProvider {
     spec: DIGEST,
     launchCountMax,
     listingLagMs: 0,
+    bootMs: limits.bootMs,
     there: new Map(),
+    known: new Map(),
     asked: [],
     onLaunch: () => undefined,
     onList: () => undefined,
     onDestroy: () => undefined,
     wait: null,
+    waitSteady: null,
+    held: null,
+    taken: new Set(),
     lacking: 0,
-    planLaunch: (count) =>
-      provider.wait === null ? { plan: { zone: "a" }, count } : { wait: provider.wait, until: 0 },
+    planLaunch(count, steady = false) {
+      const wait = steady ? provider.waitSteady : provider.wait;
+      return wait === null ? { plan: { zone: "a" }, count, interruptible: !steady } : { wait, until: 0 };
+    },
+    heldUp: () => (provider.held === null ? null : { wait: provider.held, until: 0 }),
+    isTakenBack: (id) => provider.taken.has(id),
     async ensureLaunched(launch) {
       provider.asked.push(launch);
       await provider.onLaunch(launch, "before");
@@ -85,7 +102,10 @@ function createBenchProvider(launchCountMax: number): BenchProvider {
       return [...provider.there.values()];
     },
     readConsole: async () => "",
-    async ensureDestroyed(id) {
+    async ensureDestroyed(id, known) {
+      if (known !== undefined) {
+        provider.known.set(id, known);
+      }
       await provider.onDestroy(id);
       provider.there.delete(id);
       return { at: 0, checks: [{ what: "machine", absent: true }] };
@@ -106,8 +126,11 @@ export interface FleetBench {
   readonly provider: BenchProvider;
   readonly fleet: Fleet;
   readonly launches: LaunchSteps;
+  readonly stepMachine: MachineSteps["stepMachine"];
   /** Ids whose steps were asked for later. */
   readonly woken: string[];
+  /** The lines of the log. */
+  readonly said: string[];
   pass(ms: number): void;
   now(): number;
   /** As a service that begins anew, or another beside the first. */
@@ -132,7 +155,8 @@ export function openFleetBench(
   const wake = async (id: string) => void woken.push(id);
   const wakeups = { wakeRun: wake, wakeMachine: wake, wakeLaunch: wake };
   const channels = { ensureOpen: async () => undefined, ensureClosed: async () => undefined };
-  const { log } = createLog({ level: "silent" });
+  const said: string[] = [];
+  const { log } = createLog({ level: "info", write: (line) => void said.push(line) });
   const deps = { store, records, provider, wakeups, clock, ids: randomIds, log };
   const another = (settings: Partial<FleetSettings> = {}) =>
     createFleet({
@@ -149,7 +173,9 @@ export function openFleetBench(
     provider,
     fleet: first,
     launches,
+    stepMachine: machineSteps.stepMachine,
     woken,
+    said,
     pass: (ms) => void (now += ms),
     now: () => now,
     another,

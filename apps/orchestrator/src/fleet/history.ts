@@ -29,8 +29,13 @@ export interface FleetHistory {
 }
 
 /** @param deps.isMoneyLimited False where nobody asks what a day has cost: then an hour of machines is enough. */
-export function createFleetHistory(deps: { store: Store; runMsMax: number; isMoneyLimited?: boolean }): FleetHistory {
-  const { store, runMsMax, isMoneyLimited = true } = deps;
+export function createFleetHistory(deps: {
+  store: Store;
+  runMsMax: number;
+  bootMs?: number;
+  isMoneyLimited?: boolean;
+}): FleetHistory {
+  const { store, runMsMax, bootMs, isMoneyLimited = true } = deps;
   const launches = createMemory<Launch, LaunchId>({
     list: store.listLaunchesSince,
     load: async (id) => (await store.loadLaunch(id))?.value ?? null,
@@ -48,7 +53,7 @@ export function createFleetHistory(deps: { store: Store; runMsMax: number; isMon
   return {
     async read(live, now) {
       const hour = now - HOUR_MS;
-      const since = isMoneyLimited ? Math.min(dayOf(now).from, hour) - machineLifeMs(runMsMax) : hour;
+      const since = isMoneyLimited ? Math.min(dayOf(now).from, hour) - machineLifeMs(runMsMax, bootMs) : hour;
       return {
         launches: await launches.read(live.launches, now, hour),
         machines: await machines.read(live.machines, now, since),
@@ -85,10 +90,19 @@ function createMemory<Value extends Finite<Id>, Id extends string>(kind: {
         known.set(id, known.get(id) ?? null);
       }
       const found = [...live];
-      const finished = [...known].filter(([id]) => !alive.has(id));
-      for (let first = 0; first < finished.length; first += GROUP) {
-        const group = finished.slice(first, first + GROUP);
-        for (const value of await Promise.all(group.map(async ([id, before]) => before ?? (await kind.load(id))))) {
+      const unread: Id[] = [];
+      for (const [id, value] of known) {
+        if (value !== null && value.createdAt < since) {
+          known.delete(id);
+        } else if (value !== null && !alive.has(id)) {
+          found.push(value);
+        } else if (!alive.has(id)) {
+          unread.push(id);
+        }
+      }
+      for (let first = 0; first < unread.length; first += GROUP) {
+        const group = unread.slice(first, first + GROUP);
+        for (const value of await Promise.all(group.map((id) => kind.load(id)))) {
           if (value !== null && value.createdAt < since) {
             known.delete(value.id);
           } else if (value !== null) {

@@ -72,7 +72,9 @@ async function stepOnce(deps: LaunchStepsDeps, unanswered: Unanswered, id: Launc
     }
   } catch (error) {
     if (isAppError(error) && error.retryable && error.code !== "MACHINE_LAUNCH_FAILED") {
-      log.warn({ launch: id, err: error }, "nobody knows yet what came of a launch");
+      // What holds all launches up is said once, by who learns of it.
+      const level = (provider.heldUp?.() ?? null) === null ? "warn" : "debug";
+      log[level]({ launch: id, err: error }, "nobody knows yet what came of a launch");
       unanswered.add(id);
       await deps.wakeups.wakeLaunch(id, RETRY_MS);
       return;

@@ -13,6 +13,7 @@ import {
 } from "@mayfly/core";
 import type { Logger } from "pino";
 import type { Records } from "../runs/records.ts";
+import { createSeldom } from "../runs/seldom.ts";
 import { singleFlight } from "../runs/single-flight.ts";
 
 /** A machine that resists is tried again this soon. */
@@ -37,11 +38,15 @@ export interface MachineStepsDeps {
   readonly log: Logger;
 }
 
+/** With whether something that lasts may be said in the log now. */
+type StepDeps = MachineStepsDeps & { readonly maySay: (what: string) => boolean };
+
 export function createMachineSteps(deps: MachineStepsDeps): MachineSteps {
-  return { stepMachine: singleFlight((id) => stepOnce(deps, id)) };
+  const maySay = createSeldom(deps.clock);
+  return { stepMachine: singleFlight((id) => stepOnce({ ...deps, maySay }, id)) };
 }
 
-async function stepOnce(deps: MachineStepsDeps, id: MachineId): Promise<void> {
+async function stepOnce(deps: StepDeps, id: MachineId): Promise<void> {
   let { machine, effects } = await deps.records.applyToMachine(id, { type: "tick" });
   for (let round = 0; round < ROUNDS_MAX && effects.length > 0; round++) {
     let event: MachineEvent | null = null;
@@ -55,7 +60,7 @@ async function stepOnce(deps: MachineStepsDeps, id: MachineId): Promise<void> {
   }
 }
 
-async function perform(deps: MachineStepsDeps, machine: Machine, effect: MachineEffect): Promise<MachineEvent | null> {
+async function perform(deps: StepDeps, machine: Machine, effect: MachineEffect): Promise<MachineEvent | null> {
   const { id } = machine;
   switch (effect.type) {
     case "listen":
@@ -74,25 +79,45 @@ async function perform(deps: MachineStepsDeps, machine: Machine, effect: Machine
   }
 }
 
-async function destroy(deps: MachineStepsDeps, machine: Machine): Promise<MachineEvent | null> {
+async function destroy(deps: StepDeps, machine: Machine): Promise<MachineEvent | null> {
   const { id, provider } = machine;
   if (provider !== deps.provider.name) {
     // What this provider does not see proves nothing about what another has made (I5).
     const fix = `set fleet.provider to ${provider} until it is gone`;
-    deps.log.error({ machine: id, provider, fix }, "a machine of another provider cannot be destroyed");
+    if (deps.maySay(`foreign ${id}`)) {
+      deps.log.error({ machine: id, provider, fix }, "a machine of another provider cannot be destroyed");
+    }
     await deps.wakeups.wakeMachine(id, FOREIGN_MS);
     return null;
   }
   try {
     await deps.channels.ensureClosed(machine.id).catch(unlessAbsent);
-    return { type: "absent", evidence: await deps.provider.ensureDestroyed(machine.id) };
+    const { launch, parts = [] } = await withPartsNoted(deps, machine);
+    return { type: "absent", evidence: await deps.provider.ensureDestroyed(machine.id, { launch, parts }) };
   } catch (error) {
     // Tried for ever: a machine that may still be there is never forgotten, and nothing is published meanwhile (I5).
     const overdue = machine.phase === "destroying" && deps.clock.now() > machine.since + limits.destroyMs;
-    deps.log[overdue ? "error" : "warn"]({ machine: machine.id, err: error }, "a machine is not gone yet");
+    const level = overdue ? "error" : "warn";
+    if (deps.maySay(`${level} ${id}`)) {
+      deps.log[level]({ machine: id, err: error }, "a machine is not gone yet");
+    }
     await deps.wakeups.wakeMachine(machine.id, RETRY_MS);
     return null;
   }
+}
+
+/** Written down before it ends: afterwards its provider may no longer say what it had, and this process be another. */
+async function withPartsNoted({ provider, records, log }: MachineStepsDeps, machine: Machine): Promise<Machine> {
+  // What was noted at first sight is there already: a listing that fails keeps no machine alive.
+  const listed = await provider.list().catch((err: unknown) => {
+    log.warn({ machine: machine.id, err }, "a machine is destroyed without another look at what it has");
+    return [];
+  });
+  const present = listed.find(({ id }) => id === machine.id);
+  const news = (present?.parts ?? []).filter((part) => machine.parts?.includes(part) !== true);
+  return news.length === 0
+    ? machine
+    : (await records.applyToMachine(machine.id, { type: "seen", parts: news })).machine;
 }
 
 /** A broker that is not there serves no channel; a machine does not wait for it to be destroyed. */

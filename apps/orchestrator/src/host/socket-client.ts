@@ -7,8 +7,7 @@ const ANSWER_BYTES_MAX = 64 * 1024 * 1024;
 /** Between two tries to reach a process that is being started again. */
 const RETRY_MS = 100;
 
-export interface SocketClientOptions {
-  readonly socket: string;
+export interface AskOptions {
   /** How long one answer may take. */
   readonly answerMs: number;
   /** How long a process that is not there, or breaks off, is asked again. Only for what may be repeated. */
@@ -17,25 +16,54 @@ export interface SocketClientOptions {
   readonly who: string;
 }
 
-/** Asks another process of ours over its unix socket. */
-export interface SocketClient {
-  /** Throws SERVICE_NOT_RUNNING when nobody listens, or the fault that was answered. */
+/** Asks another process of ours. */
+export interface Asker {
+  /** Throws SERVICE_NOT_RUNNING when nobody is there, or the fault that was answered. */
   ask<T>(method: "GET" | "POST", path: string, body?: unknown): Promise<T>;
 }
 
-/** JSON over HTTP over a unix socket: what one process of a service asks another. */
-export function createSocketClient(options: SocketClientOptions): SocketClient {
-  const { who, retryMs } = options;
+/** A way to another process of ours. */
+export type Reach = (options: AskOptions) => Asker;
+
+/** An answer as it came. */
+export interface Answer {
+  readonly status: number;
+  readonly text: string;
+}
+
+/** JSON over HTTP over a unix socket: what one process of a service asks another on its host. */
+export function createSocketClient(options: AskOptions & { readonly socket: string }): Asker {
+  return createAsker({
+    ...options,
+    where: options.socket,
+    send: (method, path, body) => sendOverSocket(options, method, path, body),
+  });
+}
+
+/** The same for several questions with bounds of their own. */
+export function overSocket(socket: string): Reach {
+  return (options) => createSocketClient({ ...options, socket });
+}
+
+/** Asks by whatever way `send` goes, which throws SERVICE_NOT_RUNNING or a socket's error where nobody is. */
+export function createAsker(
+  options: AskOptions & {
+    /** Where somebody should be, in words. */
+    readonly where: string;
+    readonly send: (method: "GET" | "POST", path: string, body: unknown) => Promise<Answer>;
+  },
+): Asker {
+  const { who, retryMs, send } = options;
   return {
     async ask<T>(method: "GET" | "POST", path: string, body?: unknown): Promise<T> {
       const until = performance.now() + retryMs;
       for (;;) {
         try {
-          return parse<T>(await send(options, method, path, body), who);
+          return parse<T>(await send(method, path, body), who);
         } catch (error) {
           if (!isAbsence(error) || performance.now() >= until) {
             throw isAbsence(error)
-              ? new AppError("SERVICE_NOT_RUNNING", `${who} does not answer on ${options.socket}`, { cause: error })
+              ? new AppError("SERVICE_NOT_RUNNING", `${who} does not answer on ${options.where}`, { cause: error })
               : error;
           }
           await wait(RETRY_MS);
@@ -54,13 +82,11 @@ export function faultBody(error: unknown): { status: number; body: object } {
 
 /** The other end is not there, went away while it was asked, or has made its socket and not opened it to us yet. */
 function isAbsence(error: unknown): boolean {
+  if (error instanceof AppError) {
+    return error.code === "SERVICE_NOT_RUNNING";
+  }
   const code = (error as NodeJS.ErrnoException).code ?? "";
   return ["ENOENT", "ENOTDIR", "EACCES", "ECONNREFUSED", "ECONNRESET", "EPIPE"].includes(code);
-}
-
-interface Answer {
-  readonly status: number;
-  readonly text: string;
 }
 
 function parse<T>({ status, text }: Answer, who: string): T {
@@ -73,7 +99,12 @@ function parse<T>({ status, text }: Answer, who: string): T {
   return body as T;
 }
 
-function send(options: SocketClientOptions, method: string, path: string, body: unknown): Promise<Answer> {
+function sendOverSocket(
+  options: AskOptions & { readonly socket: string },
+  method: string,
+  path: string,
+  body: unknown,
+): Promise<Answer> {
   const { socket, answerMs, who } = options;
   return new Promise((resolve, reject) => {
     const headers = body === undefined ? {} : { "content-type": "application/json" };

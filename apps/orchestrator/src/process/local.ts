@@ -57,6 +57,8 @@ export async function runLocalService(
       githubHost: "github.com",
       gitUrl: () => "",
       webhookSecrets: [],
+      looksForDeliveries: false,
+      isOneOfMany: false,
       findSecrets: broker.findSecrets,
       signReceipt: null,
       fleet: {

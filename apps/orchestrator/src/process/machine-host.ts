@@ -1,6 +1,6 @@
 import { strict as assert } from "node:assert";
 import { mkdirSync } from "node:fs";
-import { AppError, type Config, type Provider, type Secret } from "@mayfly/core";
+import { AppError, type Config, type Provider } from "@mayfly/core";
 import { bundleAgent, ensureImage, type Image } from "@mayfly/image";
 import type { Logger } from "pino";
 import { checkConfinement } from "../confine/check-confinement.ts";
@@ -10,8 +10,13 @@ import type { Confine } from "../confine/confinement.ts";
 import { readServiceUser } from "../confine/service-user.ts";
 import { detectAcceleration } from "../fleet/providers/qemu/acceleration.ts";
 import { createQemuProvider, type QemuProvider } from "../fleet/providers/qemu/qemu-provider.ts";
+import type { Notices } from "../fleet/notices.ts";
 import { systemClock } from "../host/clock.ts";
+import { connectForCommands, type RedisAddress, waitUntilReady } from "../store/connection.ts";
+import { createSharedBucket } from "../store/request-bucket.ts";
+import { REDIS_PREFIX } from "../store/stores.ts";
 import type { Progress } from "../cli/progress.ts";
+import { type AwsCredentials, reveal } from "./aws-credentials.ts";
 
 /** The image for this very source, built if it is not there. As root if we are root: before root is dropped. */
 export async function prepareImage(
@@ -35,12 +40,7 @@ export async function prepareImage(
   });
 }
 
-/** A key of AWS that was given by the environment. */
-export interface AwsCredentials {
-  readonly accessKeyId: string;
-  readonly secretAccessKey: Secret;
-  readonly sessionToken: Secret | null;
-}
+const REDIS_START_MS = 10_000;
 
 /** What makes the machines, and this host as a place for them and for git. */
 export interface MachineHost {
@@ -49,6 +49,10 @@ export interface MachineHost {
   readonly qemu: QemuProvider | null;
   readonly confine: Confine;
   readonly removeConfined: (path: string) => Promise<void>;
+  /** What the cloud tells of machines by itself; null where nobody tells. */
+  readonly notices: Notices | null;
+  /** Ends what the provider has open. Machines live on. */
+  release(): void;
 }
 
 export interface MachinesOptions {
@@ -57,6 +61,8 @@ export interface MachinesOptions {
   readonly image: Image | null;
   /** Null: the SDK's own search through files and roles. */
   readonly aws: AwsCredentials | null;
+  /** Where all who launch in this account share how fast they may. */
+  readonly redis: RedisAddress;
   readonly log: Logger;
   readonly debugDump?: boolean;
 }
@@ -78,7 +84,7 @@ export async function prepareMachines(config: Pick<Config, "fleet">, options: Ma
   const removeConfined = (path: string) => confinedRemove(user, path);
   const { image, stateDir, log } = options;
   if (image === null) {
-    return { provider: await openEc2(config.fleet, options), qemu: null, confine, removeConfined };
+    return { ...(await openEc2(config.fleet, options)), qemu: null, confine, removeConfined };
   }
   const acceleration = await detectAcceleration({ image, confine, allowEmulation: config.fleet.allowEmulation });
   const qemu = createQemuProvider({
@@ -93,22 +99,36 @@ export async function prepareMachines(config: Pick<Config, "fleet">, options: Ma
     debugDump: options.debugDump ?? false,
     log,
   });
-  return { provider: qemu, qemu, confine, removeConfined };
+  return { provider: qemu, qemu, confine, removeConfined, notices: null, release: () => undefined };
 }
 
 /** The SDK is loaded for those alone who need it: it is larger than all of ours. */
-async function openEc2(fleet: Config["fleet"], { aws, log }: MachinesOptions): Promise<Provider> {
+async function openEc2(
+  fleet: Config["fleet"],
+  { aws, redis: address, log }: MachinesOptions,
+): Promise<Pick<MachineHost, "provider" | "notices" | "release">> {
   const config = fleet.ec2;
   assert(config !== null, "the settings have been checked");
-  const [{ createEc2Client }, { createEc2Provider }] = await loadEc2();
-  const { region, endpoint } = config;
-  const credentials = aws === null ? {} : { credentials: revealed(aws) };
-  return createEc2Provider({
+  const [{ createEc2Client }, { createEc2Provider }, { createInterruptionNotices, createSqsClient }] = await loadEc2();
+  const { region, endpoint, noticesQueue: queueUrl, launchBurst: burst, launchesPerSecond: perSecond } = config;
+  const credentials = aws === null ? {} : { credentials: reveal(aws) };
+  const redis = connectForCommands(address);
+  await waitUntilReady(redis, REDIS_START_MS);
+  const name = `${region}:${config.fleet}`;
+  const provider = createEc2Provider({
     config,
     ec2: createEc2Client({ region, endpoint, ...credentials }),
     clock: systemClock,
+    bucket: createSharedBucket({ redis, prefix: REDIS_PREFIX, name, clock: systemClock, burst, perSecond }),
     log,
   });
+  const sqs = queueUrl === null ? null : createSqsClient({ region, queueUrl, ...credentials });
+  return {
+    provider,
+    notices:
+      sqs === null || queueUrl === null ? null : createInterruptionNotices({ sqs, queueUrl, region, provider, log }),
+    release: () => redis.disconnect(),
+  };
 }
 
 /** Loads what only machines on EC2 need; to be called while it can still be read. */
@@ -116,10 +136,6 @@ export function loadEc2() {
   return Promise.all([
     import("../fleet/providers/ec2/ec2-client.ts"),
     import("../fleet/providers/ec2/ec2-provider.ts"),
+    import("../fleet/providers/ec2/interruption-notices.ts"),
   ]);
-}
-
-function revealed({ accessKeyId, secretAccessKey, sessionToken }: AwsCredentials) {
-  const session = sessionToken === null ? {} : { sessionToken: sessionToken.reveal() };
-  return { accessKeyId, secretAccessKey: secretAccessKey.reveal(), ...session };
 }

@@ -20,8 +20,8 @@ async function modeOf(path: string): Promise<string> {
 describe("the folders of a service", () => {
   it("are closed to all others where every process is the same user", async () => {
     const state = join(folder, "state");
-    prepareFolders(state, null);
-    prepareFolders(state, null);
+    prepareFolders(state, state, null);
+    prepareFolders(state, state, null);
     expect(await modeOf(state)).toBe("700");
     expect(await modeOf(join(state, "signer"))).toBe("700");
   });
@@ -32,7 +32,7 @@ describe("the folders of a service", () => {
     await mkdir(state);
     await mkdir(elsewhere, { mode: 0o750 });
     await symlink(elsewhere, join(state, "receipt-keys"));
-    expect(() => prepareFolders(state, null)).toThrow(
+    expect(() => prepareFolders(state, state, null)).toThrow(
       expect.toSatisfy((error: unknown) => isAppError(error, "CONFIG_INVALID")),
     );
     expect(await modeOf(elsewhere)).toBe("750");

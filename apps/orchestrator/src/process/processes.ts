@@ -1,20 +1,18 @@
-import { setTimeout as delay } from "node:timers/promises";
+import { strict as assert } from "node:assert";
 import { assertNever } from "@mayfly/core";
 import type { Account } from "../host/account.ts";
 import { becomeAccount } from "../host/account.ts";
 import { preloadLateModules } from "../host/preload.ts";
 import type { Terminal } from "../cli/terminal.ts";
+import { goWaysToCredentials } from "./aws-credentials.ts";
 import { runBroker } from "./broker.ts";
 import { readHandover } from "./handover.ts";
 import { runLocalService } from "./local.ts";
 import { loadEc2 } from "./machine-host.ts";
 import { runService, type ServiceHooks } from "./service.ts";
 import type { BrokerSettings, LocalSettings, ServiceSettings, SignerSettings } from "./settings.ts";
-import { readPrivateKey, runSigner } from "./signer.ts";
+import { loadKey, type LoadedKey, runSigner } from "./signer.ts";
 import { type Part, READY_FOR_OTHERS } from "./supervise.ts";
-
-/** A metadata service answers in milliseconds; where there is none the SDK waits a second. */
-const CREDENTIALS_MS = 5_000;
 
 const noHooks: ServiceHooks = { debugDump: false, onMachines: () => undefined };
 
@@ -36,20 +34,21 @@ export async function runProcess(terminal: Terminal, name: Part["name"], hooks =
     case "broker":
       return runBroker(terminal, await begin<BrokerSettings>(terminal));
     case "signer": {
-      const privateKey = readPrivateKey();
-      return runSigner(terminal, await begin<SignerSettings>(terminal), privateKey);
+      let loaded: LoadedKey | null = null;
+      const settings = await begin<SignerSettings>(terminal, async ({ key }) => {
+        loaded = await loadKey(key);
+      });
+      assert(loaded !== null, "loaded before root is dropped");
+      return runSigner(terminal, settings, loaded);
     }
     default:
       return assertNever(name);
   }
 }
 
-/**
- * Loads what machines on EC2 need. The SDK loads each way to credentials when it first goes it, so it goes them once and
- * what it finds is dropped: who goes them later is not root.
- */
+/** Loads what machines on EC2 need, where this host makes any. */
 async function preloadEc2({ config, aws }: ServiceSettings): Promise<void> {
-  if (config.fleet.provider !== "ec2") {
+  if (config.fleet.provider !== "ec2" || !config.roles.includes("worker")) {
     return;
   }
   const [{ createEc2Client }] = await loadEc2();
@@ -57,13 +56,7 @@ async function preloadEc2({ config, aws }: ServiceSettings): Promise<void> {
     return;
   }
   const { region, endpoint } = config.fleet.ec2;
-  const ec2 = createEc2Client({ region, endpoint });
-  const found = ec2.config.credentials().catch(() => undefined);
-  const over = new AbortController();
-  const tooLong = delay(CREDENTIALS_MS, undefined, { signal: over.signal }).catch(() => undefined);
-  await Promise.race([found, tooLong]);
-  over.abort();
-  ec2.destroy();
+  await goWaysToCredentials(createEc2Client({ region, endpoint }));
 }
 
 /** Takes the settings and becomes its account, once all code is loaded: root's own folders are closed to any other. */

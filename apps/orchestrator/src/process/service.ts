@@ -1,26 +1,19 @@
-import { randomUUID } from "node:crypto";
 import type { AddressInfo } from "node:net";
-import { type Config, createSecretSearch } from "@mayfly/core";
+import type { Config } from "@mayfly/core";
 import type { FastifyInstance } from "fastify";
-import { buildService } from "../app.ts";
 import { controlSocket } from "../cli/control-client.ts";
 import type { Terminal } from "../cli/terminal.ts";
-import { createGitHubApp } from "../github/app.ts";
 import { ownName } from "../host/account.ts";
 import { listenOnSocket } from "../host/listen.ts";
 import { createLog, type ServiceLog } from "../host/log.ts";
-import { receiptKeysFolder } from "../signer/receipt-keys.ts";
-import { createSignReceipt } from "../signer/seal-receipt.ts";
-import { createSignerClient } from "../signer/signer-client.ts";
 import { assertKeepsRecords, connectForCommands, type RedisAddress, waitUntilReady } from "../store/connection.ts";
 import { embeddedRedisFolder } from "../store/embedded-redis.ts";
 import { keepEmbeddedRedis } from "../store/kept-redis.ts";
 import { lockStateFolder } from "../store/state-lock.ts";
 import { buildReadiness } from "../web/readiness.ts";
+import { buildHost, type HostParts } from "./host-parts.ts";
 import type { MachineHost } from "./machine-host.ts";
-import { prepareParts } from "./service-parts.ts";
-import type { ServiceSettings } from "./settings.ts";
-import { sockets } from "./sockets.ts";
+import type { ServiceConfig, ServiceSettings } from "./settings.ts";
 
 const REDIS_START_MS = 10_000;
 
@@ -32,8 +25,8 @@ export interface ServiceHooks {
 }
 
 /**
- * The service's process: takes webhooks until it is told to stop. Prints its addresses as one JSON line once it is ready.
- * Stopping leaves machines at work; the next start adopts them.
+ * The service's process: what this host is, but for its broker, until it is told to stop. Prints its addresses as one JSON
+ * line once it is ready. Stopping leaves machines at work; the next start adopts them.
  *
  * @param readyForOthers Told once the state folder is ours and Redis answers: broker and signer may start.
  */
@@ -43,60 +36,39 @@ export async function runService(
   readyForOthers: () => void,
   hooks: ServiceHooks,
 ): Promise<number> {
-  const { config, app, image, aws } = settings;
+  const { config, aws } = settings;
   const { stateDir } = config;
   // From the first moment: whoever is told to stop while it starts leaves nothing behind either.
   const stopped = new Promise<"stopped">((resolve) => terminal.onStop(() => resolve("stopped")));
   const { log, hide } = createLog({ level: config.logLevel });
-  const webhookSecrets = app.webhookSecrets.map((secret) => secret.reveal());
+  const webhookSecrets = config.github.webhookSecrets.map((secret) => secret.reveal());
   const awsSecrets = [aws?.secretAccessKey.reveal() ?? "", aws?.sessionToken?.reveal() ?? ""];
   [...webhookSecrets, config.redisUrl?.reveal() ?? "", ...awsSecrets].forEach(hide);
-  const searchForOwn = createSecretSearch([...webhookSecrets, ...awsSecrets]);
 
   const unlock = await lockStateFolder(stateDir);
   const redis = await openRedis(config, log);
   try {
-    const { debugDump } = hooks;
-    const { host, broker, shared } = await prepareParts(config, { image, aws, log, redis: redis.address, debugDump });
-    hooks.onMachines(host);
-    const signer = createSignerClient({ socket: sockets.signer(stateDir), session: randomUUID() });
-    const service = await buildService({
-      ...shared,
-      github: createGitHubApp({ url: config.github.url, signer, log }),
-      githubHost: new URL(config.github.webUrl).hostname,
-      gitUrl: ({ repository }) => `${config.github.gitUrl}/${repository.owner}/${repository.name}.git`,
-      webhookSecrets,
-      findSecrets: async (texts, run) => [
-        ...texts.flatMap((text) => searchForOwn(text)),
-        ...(await broker.findSecrets(texts, run)),
-      ],
-      signReceipt: createSignReceipt({ signer, folder: receiptKeysFolder(stateDir) }),
-      fleet: config.fleet,
-      launchFailuresMax: null,
-    });
-    await listenOnSocket(service.dispatch, sockets.dispatch(stateDir), "group");
+    const secrets = [...webhookSecrets, ...awsSecrets];
+    const parts = await buildHost({ settings, redis: redis.address, webhookSecrets, secrets, log, ...hooks });
     readyForOthers();
-    const others = Promise.all([broker.ready(), signer.ready()]);
+    const others = Promise.all(Object.values(parts.checks).map((check) => check()));
     others.catch(() => undefined);
     if ((await Promise.race([others, stopped])) === "stopped") {
-      await service.close();
+      await parts.close();
       return 0;
     }
-    const readiness = buildReadiness(service.store);
-    await service.start();
-    await listenOnSocket(service.control, controlSocket(stateDir), "own uid");
-    await service.webhook.listen({ ...config.listen.webhook });
-    await readiness.listen({ ...config.listen.internal });
+    await parts.start();
+    const listening = await listen(parts, config);
+    const { provider } = parts;
     terminal.stdout(
       `${JSON.stringify({
-        webhook: `${addressOf(service.webhook)}/webhook`,
-        internal: addressOf(readiness),
-        control: controlSocket(stateDir),
+        roles: config.roles,
+        ...listening.addresses,
         state: stateDir,
         user: ownName(),
-        provider: host.provider.name,
-        acceleration: host.provider.acceleration,
-        image: host.provider.image,
+        provider: provider?.name ?? null,
+        acceleration: provider?.acceleration ?? null,
+        image: provider?.image ?? null,
         redis: redis.words,
         pid: process.pid,
       })}\n`,
@@ -104,13 +76,33 @@ export async function runService(
     // A store that cannot be brought back ends the service; whoever supervises it starts it again.
     await Promise.race([stopped, redis.failed]);
     log.info("stopping; machines at work are adopted by the next start");
-    await readiness.close();
-    await service.close();
+    await listening.close();
+    await parts.close();
   } finally {
     await redis.stop();
     await unlock();
   }
   return 0;
+}
+
+/** Opens what this host's roles are reached by, and no more. */
+async function listen(parts: HostParts, { roles, listen: places, stateDir }: ServiceConfig) {
+  const readiness = buildReadiness({ store: parts.store, roles, checks: parts.checks });
+  if (roles.includes("web")) {
+    await listenOnSocket(parts.control, controlSocket(stateDir), "own uid");
+  }
+  if (roles.includes("intake")) {
+    await parts.webhook.listen({ ...places.webhook });
+  }
+  await readiness.listen({ ...places.internal });
+  return {
+    addresses: {
+      webhook: roles.includes("intake") ? `${addressOf(parts.webhook)}/webhook` : null,
+      internal: addressOf(readiness),
+      control: roles.includes("web") ? controlSocket(stateDir) : null,
+    },
+    close: () => readiness.close(),
+  };
 }
 
 interface OpenRedis {

@@ -1,4 +1,5 @@
 import {
+  AppError,
   decideMachine,
   decideRun,
   defaultTask,
@@ -17,6 +18,7 @@ import { randomIds } from "../host/ids.ts";
 import { createRecordStore } from "../store/records.ts";
 import { startTestRedis, type TestRedis } from "../store/test-redis.fixture.ts";
 import { CLAIM_MS, createDispatch, type Dispatch } from "./dispatch.ts";
+import type { RecheckRun } from "./recheck-run.ts";
 import { createRecords } from "./records.ts";
 
 const NOW = Date.UTC(2026, 0, 5, 12);
@@ -32,22 +34,23 @@ afterAll(() => server.end());
 const none = async () => undefined;
 const wakeups = { wakeRun: none, wakeMachine: none, wakeLaunch: none };
 
-/** A dispatch over a real store. */
-function open(perInstallationMax: number | null) {
-  const clock = { now: () => NOW };
+/** Dispatches, as many as there are processes, over a real store. */
+function open(
+  perInstallationMax: number | null,
+  { recheck = async () => null, processes = 1 }: { recheck?: RecheckRun; processes?: number } = {},
+) {
+  let now = NOW;
+  const clock = { now: () => now };
   const store = createRecordStore({ redis: server.redis, prefix: server.prefix(), keepFinishedMs: 60_000 });
-  const dispatch = createDispatch({
-    store,
-    records: createRecords({ store, clock }),
-    wakeups,
-    clock,
-    ids: randomIds,
-    recheck: async () => null,
-    perInstallationMax,
-  });
+  const deps = { store, records: createRecords({ store, clock }), wakeups, clock, ids: randomIds, recheck };
+  const dispatches = Array.from({ length: processes }, () =>
+    createDispatch({ ...deps, perInstallationMax, patienceMs: 1 }),
+  );
   let runs = 0;
+  let claims = 0;
   return {
     store,
+    pass: (ms: number) => void (now += ms),
     async addRun(installation: number): Promise<Run> {
       const value = queuedRun(NOW + (runs += 1), installation);
       await store.commit([{ kind: "run", value, version: 0 }]);
@@ -56,7 +59,7 @@ function open(perInstallationMax: number | null) {
     async claim() {
       const machine = readyMachine();
       await store.commit([{ kind: "machine", value: machine, version: 0 }]);
-      return (await dispatch.claim(machine.id))?.run ?? null;
+      return (await dispatches[(claims += 1) % processes]?.claim(machine.id))?.run ?? null;
     },
   };
 }
@@ -169,5 +172,97 @@ describe("machines that ask for a run", () => {
     await Promise.all(Array.from({ length: 6 }, () => claim()));
     const running = (await store.listLiveRuns()).filter(({ phase }) => phase === "running");
     expect(running).toHaveLength(2);
+  });
+
+  it("get no more than that when they ask several processes at once", async () => {
+    for (const most of [1, 2, 3]) {
+      const { addRun, claim, store } = open(most, { processes: 3 });
+      for (let i = 0; i < 12; i++) {
+        await addRun(i % 2 === 0 ? 7 : 8);
+      }
+      for (let again = 0; again < 3; again++) {
+        await Promise.all(Array.from({ length: 9 }, () => claim()));
+      }
+      const running = (await store.listLiveRuns()).filter(({ phase }) => phase === "running");
+      const installations = running.map(({ request: { origin } }) => "installation" in origin && origin.installation);
+      expect(installations.filter((one) => one === 7)).toHaveLength(most);
+      expect(installations.filter((one) => one === 8)).toHaveLength(most);
+    }
+  });
+
+  it("get no more than that when two processes have counted before either has written", async () => {
+    const real = createRecordStore({ redis: server.redis, prefix: server.prefix(), keepFinishedMs: 60_000 });
+    const bothCounted = Promise.withResolvers<void>();
+    let counted = 0;
+    const store: typeof real = {
+      ...real,
+      async commit(writes) {
+        if (writes.some(({ kind }) => kind === "machine") && (counted += 1) <= 2) {
+          if (counted === 2) {
+            bothCounted.resolve();
+          }
+          await bothCounted.promise;
+        }
+        return real.commit(writes);
+      },
+    };
+    const clock = { now: () => NOW };
+    const runs = [queuedRun(NOW + 1, 7), queuedRun(NOW + 2, 7)];
+    await real.commit(runs.map((value) => ({ kind: "run", value, version: 0 })));
+    // GitHub answers each process about another run, which is the first in line then.
+    const claims = runs.map(async (mine) => {
+      const recheck: RecheckRun = ({ id }) =>
+        id === mine.id ? Promise.resolve(null) : Promise.reject(new AppError("GITHUB_UNAVAILABLE", "502"));
+      const deps = { store, records: createRecords({ store, clock }), wakeups, clock, ids: randomIds, recheck };
+      const dispatch = createDispatch({ ...deps, perInstallationMax: 1 });
+      const machine = readyMachine();
+      await real.commit([{ kind: "machine", value: machine, version: 0 }]);
+      return (await dispatch.claim(machine.id)) ?? dispatch.claim(machine.id);
+    });
+    const given = (await Promise.all(claims)).filter((assignment) => assignment !== null);
+    expect(given).toHaveLength(1);
+    const running = (await real.listLiveRuns()).filter(({ phase }) => phase === "running");
+    expect(running).toHaveLength(1);
+  });
+
+  it("are given the next run in line while GitHub says nothing about the first, which keeps its place", async () => {
+    let fault: AppError | null = new AppError("GITHUB_UNAVAILABLE", "502");
+    const { addRun, claim, pass } = open(null, {
+      recheck: async (run) => (fault !== null && run.createdAt === NOW + 1 ? Promise.reject(fault) : null),
+    });
+    const [one, two, three] = [await addRun(7), await addRun(8), await addRun(9)];
+    expect(await claim()).toBe(two.id);
+    fault = null;
+    pass(10_000);
+    expect([await claim(), await claim()]).toEqual([one.id, three.id]);
+  });
+
+  it("are given the next run in line while GitHub is slow about the first, of the same installation too", async () => {
+    const slow = Promise.withResolvers<null>();
+    const { addRun, claim } = open(1, {
+      recheck: (run) => (run.createdAt === NOW + 1 ? slow.promise : Promise.resolve(null)),
+    });
+    const [one, two] = [await addRun(7), await addRun(7)];
+    const given: unknown[] = [];
+    const ask = () => void claim().then((run) => given.push(run));
+    await expect.poll(() => (ask(), given)).toContain(two.id);
+    slow.resolve(null);
+    await expect.poll(() => given.length).toBeGreaterThan(1);
+    expect(given).not.toContain(one.id);
+  });
+
+  it("are given a run that GitHub is slow about when there is no other", async () => {
+    const slow = Promise.withResolvers<null>();
+    const { addRun, claim } = open(null, { recheck: () => slow.promise });
+    const one = await addRun(7);
+    const first = claim();
+    setImmediate(() => slow.resolve(null));
+    expect(await first).toBe(one.id);
+  });
+
+  it("are told when the store does not answer", async () => {
+    const { addRun, claim } = open(null, { recheck: () => Promise.reject(new AppError("STORE_UNAVAILABLE", "away")) });
+    await addRun(7);
+    await expect(claim()).rejects.toMatchObject({ code: "STORE_UNAVAILABLE" });
   });
 });

@@ -6,16 +6,25 @@ import {
   decideRun,
   type Ending,
   type Ids,
+  isAppError,
   isClaimedBy,
   lineUp,
   type MachineId,
+  mayServe,
   type Run,
+  type RunId,
   type Store,
+  tenantOf,
+  type TenantRecord,
   type Wakeups,
+  type Write,
 } from "@mayfly/core";
+import type { Logger } from "pino";
 import { isFinal } from "../github/app.ts";
+import { asAnswered } from "./as-answered.ts";
 import type { RecheckRun } from "./recheck-run.ts";
 import type { Records } from "./records.ts";
+import { createSeldom } from "./seldom.ts";
 
 /** Runs looked at for one claim: more than may be withdrawn at the same moment. */
 const CANDIDATES_MAX = 20;
@@ -24,6 +33,14 @@ const CANDIDATES_MAX = 20;
  * whose answer nobody hears costs the machine.
  */
 export const CLAIM_MS = 50_000;
+/** GitHub usually answers within one: a run about which it takes longer does not keep the next in line waiting. */
+const PATIENCE_MS = 3_000;
+/** A machine waits no longer for slow answers: another run may have come meanwhile. */
+const LOOKS_MS = 30_000;
+/** A run that GitHub said nothing about is passed over for so long, and then is asked about in its old place again. */
+const HELD_MS = 5_000;
+/** Claims of one tenant at the same moment, in all processes: each try that fails was another's success. */
+const TRIES_MAX = 50;
 
 export interface DispatchDeps {
   readonly store: Store;
@@ -34,6 +51,9 @@ export interface DispatchDeps {
   readonly recheck: RecheckRun;
   /** Machines of one GitHub installation at once; null for no limit. */
   readonly perInstallationMax: number | null;
+  /** How long one run's look at GitHub keeps the next in line waiting, ms; absent for what is usual. */
+  readonly patienceMs?: number;
+  readonly log?: Pick<Logger, "warn">;
 }
 
 /** Gives waiting runs to waiting machines. */
@@ -46,31 +66,59 @@ export interface Dispatch {
 }
 
 export function createDispatch(deps: DispatchDeps): Dispatch {
-  const { store, records, wakeups, clock, ids } = deps;
+  const { store, records, wakeups, clock, ids, patienceMs = PATIENCE_MS } = deps;
   const inTurn = createTurns();
+  const holds = createHolds(clock);
+  const maySay = createSeldom(clock);
 
+  /** Without those that are passed over, so that they take no place from others of their installation either. */
   async function line(): Promise<readonly Run[]> {
-    return lineUp(await store.listLiveRuns(), deps.perInstallationMax).next;
+    const runs = (await store.listLiveRuns()).filter(({ id, phase }) => phase !== "queued" || !holds.isHeld(id));
+    return lineUp(runs, deps.perInstallationMax).next;
   }
 
-  async function tryRun(run: Run, machineId: MachineId, until: number): Promise<Assignment | null> {
-    const ending = await deps.recheck(run).catch(endingWhenRefused);
-    if (ending !== null) {
+  /** Whether the run may go on, as GitHub sees it now. One that GitHub says nothing about is passed over for a while. */
+  async function mayGoOn(run: Run): Promise<boolean> {
+    try {
+      const ending = await deps.recheck(run).catch(endingWhenRefused);
+      holds.release(run.id);
+      if (ending === null) {
+        return true;
+      }
       await records.applyToRun(run.id, { type: "end", ending });
       await wakeups.wakeRun(run.id);
-      return null;
+    } catch (err) {
+      if (!isAppError(err) || err.code === "STORE_UNAVAILABLE") {
+        throw err;
+      }
+      holds.hold(run.id, HELD_MS);
+      if (maySay(run.id)) {
+        deps.log?.warn({ run: run.id, err }, "a run that waits could not be looked at again; others go first");
+      }
     }
-    return inTurn(() => write(run, machineId, until));
+    return false;
   }
 
-  /** One claim at a time, so that each counts those before it. */
+  /** One claim at a time here, so that those of one process do not beat each other to it. */
   async function write(run: Run, machineId: MachineId, until: number): Promise<Assignment | null> {
+    for (let tries = 0; tries < TRIES_MAX; tries++) {
+      const outcome = await tryWrite(run, machineId, until);
+      if (outcome !== "conflict") {
+        return outcome;
+      }
+    }
+    return null;
+  }
+
+  async function tryWrite(run: Run, machineId: MachineId, until: number): Promise<Assignment | "conflict" | null> {
+    // Read before the others' machines are counted: whoever claims after that makes this claim a conflict.
+    const counted = deps.perInstallationMax === null ? [] : [await tenantWrite(run)];
     if (deps.perInstallationMax !== null && !(await line()).some(({ id }) => id === run.id)) {
       return null;
     }
     const [foundRun, foundMachine] = await Promise.all([store.loadRun(run.id), store.loadMachine(machineId)]);
     // Another machine may have been faster: what does not wait any more is not given out.
-    if (foundRun?.value.phase !== "queued" || foundMachine === null) {
+    if (foundRun?.value.phase !== "queued" || foundMachine === null || !mayServe(foundMachine.value, foundRun.value)) {
       return null;
     }
     const now = clock.now();
@@ -91,25 +139,63 @@ export function createDispatch(deps: DispatchDeps): Dispatch {
     const done = await store.commit([
       { kind: "run", value: decidedRun, version: foundRun.version },
       { kind: "machine", value: decidedMachine, version: foundMachine.version },
+      ...counted,
     ]);
     if (done === "conflict") {
-      return null;
+      return "conflict";
     }
     await wakeups.wakeRun(run.id);
     return assignmentOf(decidedRun, capability, now);
   }
 
+  async function tenantWrite(run: Run): Promise<Write> {
+    const id = String(tenantOf(run));
+    const before = await store.loadTenant(id);
+    const now = clock.now();
+    const createdAt = before?.value.createdAt ?? now;
+    const value: TenantRecord = { schema: 1, id, createdAt, claimedAt: now };
+    return { kind: "tenant", value, version: before?.version ?? 0 };
+  }
+
   return {
     async claim(machineId) {
       const until = clock.now() + CLAIM_MS;
-      const waiting = (await line()).filter((run) => run.phase === "queued" && run.source !== null);
-      for (const run of waiting.slice(0, CANDIDATES_MAX)) {
-        const assignment = await tryRun(run, machineId, until);
+      const machine = (await store.loadMachine(machineId))?.value;
+      const fits = (run: Run) => machine !== undefined && mayServe(machine, run);
+      const waiting = (await line()).filter((run) => run.phase === "queued" && run.source !== null && fits(run));
+      const looks = asAnswered({
+        items: waiting.slice(0, CANDIDATES_MAX),
+        ask: mayGoOn,
+        patienceMs,
+        mostMs: LOOKS_MS,
+        onSlow: (run) => holds.hold(run.id, CLAIM_MS),
+      });
+      for await (const { item: run, answer } of looks) {
+        const assignment = answer ? await inTurn(() => write(run, machineId, until)) : null;
         if (assignment !== null) {
           return assignment;
         }
       }
       return null;
+    },
+  };
+}
+
+/** Runs that are passed over for a while. */
+function createHolds(clock: Clock) {
+  const until = new Map<RunId, number>();
+  // A clock that was set back holds nobody for longer.
+  const isHeld = (at: number | undefined) => at !== undefined && at > clock.now() && at <= clock.now() + CLAIM_MS;
+  return {
+    isHeld: (id: RunId) => isHeld(until.get(id)),
+    release: (id: RunId) => void until.delete(id),
+    hold(id: RunId, ms: number) {
+      for (const [other, at] of until) {
+        if (!isHeld(at)) {
+          until.delete(other);
+        }
+      }
+      until.set(id, clock.now() + ms);
     },
   };
 }

@@ -14,6 +14,7 @@ import {
 import type { Logger } from "pino";
 import type { Publisher } from "../publish/publisher.ts";
 import type { Records } from "./records.ts";
+import { createSeldom } from "./seldom.ts";
 import { singleFlight } from "./single-flight.ts";
 
 /** A chain of effects ends by itself; one that does not is a bug, and waits for the next wake-up. */
@@ -43,10 +44,14 @@ export interface RunSteps {
  * that fails is taken again later; a crash in between changes nothing, since every effect is safe to repeat.
  */
 export function createRunSteps(deps: RunStepsDeps): RunSteps {
-  return { stepRun: singleFlight((id) => stepOnce(deps, id)) };
+  const maySay = createSeldom(deps.clock);
+  return { stepRun: singleFlight((id) => stepOnce({ ...deps, maySay }, id)) };
 }
 
-async function stepOnce(deps: RunStepsDeps, id: RunId): Promise<void> {
+/** With whether something that lasts may be said in the log now. */
+type StepDeps = RunStepsDeps & { readonly maySay: (what: string) => boolean };
+
+async function stepOnce(deps: StepDeps, id: RunId): Promise<void> {
   let { run, effects } = await deps.records.applyToRun(id, { type: "tick" });
   for (let round = 0; round < ROUNDS_MAX && effects.length > 0; round++) {
     const events: RunEvent[] = [];
@@ -62,7 +67,7 @@ async function stepOnce(deps: RunStepsDeps, id: RunId): Promise<void> {
   }
 }
 
-async function perform(deps: RunStepsDeps, run: Run, effect: RunEffect): Promise<RunEvent[]> {
+async function perform(deps: StepDeps, run: Run, effect: RunEffect): Promise<RunEvent[]> {
   try {
     switch (effect.type) {
       case "prepare_source":
@@ -85,7 +90,9 @@ async function perform(deps: RunStepsDeps, run: Run, effect: RunEffect): Promise
         return assertNever(effect);
     }
   } catch (error) {
-    deps.log.warn({ run: run.id, effect: effect.type, err: error }, "a step of a run failed");
+    if (deps.maySay(`${run.id} ${effect.type} ${isAppError(error) ? error.code : ""}`)) {
+      deps.log.warn({ run: run.id, effect: effect.type, err: error }, "a step of a run failed");
+    }
     const events = whenFailed(deps.clock.now(), run, effect, error);
     if (events.length === 0) {
       await deps.wakeups.wakeRun(run.id, RETRY_MS);

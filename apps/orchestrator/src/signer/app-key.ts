@@ -6,7 +6,7 @@ const JWT_LIFE_S = 8 * 60;
 /** GitHub's advice against clocks that differ: issued a minute ago. */
 const JWT_AGED_S = 60;
 /** GitHub's own keys have 2048 bits. */
-const MODULUS_BITS_MIN = 2048;
+export const MODULUS_BITS_MIN = 2048;
 /** No JWT has this form, so its signature is good for nothing at GitHub. */
 const LEDGER_LABEL = "mayfly: the key of the token ledger, 1";
 

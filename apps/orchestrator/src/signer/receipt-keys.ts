@@ -20,8 +20,8 @@ const KEYS_MAX = 1_000;
 const PEM_CHARS_MAX = 1_000;
 
 /** Where the service leaves the public keys of its receipts, for anybody to read. */
-export function receiptKeysFolder(stateDir: string): string {
-  return `${stateDir}/receipt-keys`;
+export function receiptKeysFolder(sharedDir: string): string {
+  return `${sharedDir}/receipt-keys`;
 }
 
 /** What receipts are signed with. */

@@ -1,13 +1,12 @@
-import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
-import { once } from "node:events";
 import { mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { limits, type RunId } from "@mayfly/core";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { addCommit, addCommits, git, hasObject } from "./testing/repository.ts";
 import { processesWith } from "./testing/processes.ts";
-import { createSourceWorld, runOn, TOKEN, type PullRequest, type SourceWorld } from "./testing/source-world.ts";
+import { createPullRequest } from "./testing/pull-request.ts";
+import { createSourceWorld, runOn, TOKEN, type SourceWorld } from "./testing/source-world.ts";
 
 let world: SourceWorld;
 
@@ -19,25 +18,9 @@ afterEach(async () => {
   await world.close();
 });
 
-/** root ← old ← mergeBase ← base, and mergeBase ← first ← head in a fork. */
-async function createPullRequest(): Promise<PullRequest & { readonly old: string; readonly secret: string }> {
-  const add = addCommit.bind(null, world.repository);
-  const root = await add({ "a.txt": "in history only" });
-  const old = await add({ "a.txt": "also history" }, [root]);
-  const mergeBase = await add({ "a.txt": "a", "src/b.txt": "b" }, [old]);
-  const base = await add({ "a.txt": "a", "src/b.txt": "b", "new.txt": "n" }, [mergeBase]);
-  const first = await add({ "a.txt": "a", "src/b.txt": "b, better" }, [mergeBase]);
-  const head = await add({ "a.txt": "a", "src/b.txt": "b, best" }, [first]);
-  const secret = await add({ "a.txt": "another branch of the fork" }, [first]);
-  await git(world.repository, ["update-ref", "refs/heads/main", base]);
-  await git(world.repository, ["update-ref", "refs/heads/other", secret]);
-  await git(world.repository, ["update-ref", "refs/pull/7/head", secret]);
-  return { head, base, mergeBase, commits: [first, head], old, secret };
-}
-
 describe("a pack of a pull request", () => {
   it("unpacks in the machine with its own object ids, difference and files", async () => {
-    const pull = await createPullRequest();
+    const pull = await createPullRequest(world);
     const server = await world.serve();
     const { layout, folder } = await world.deliver(world.sources(server.url, pull), runOn(pull));
     expect(layout).toMatchObject({ head: pull.head, base: pull.base, merge_base: pull.mergeBase });
@@ -52,7 +35,7 @@ describe("a pack of a pull request", () => {
   });
 
   it("has nothing that only history or another branch has, and neither has the mirror", async () => {
-    const pull = await createPullRequest();
+    const pull = await createPullRequest(world);
     const server = await world.serve();
     const { folder } = await world.deliver(world.sources(server.url, pull), runOn(pull));
     const history = [pull.old, `${pull.old}:a.txt`, pull.secret, `${pull.secret}:a.txt`];
@@ -68,7 +51,7 @@ describe("a pack of a pull request", () => {
   });
 
   it("follows the approved commit, whatever the pull request's ref says now", async () => {
-    const pull = await createPullRequest();
+    const pull = await createPullRequest(world);
     const server = await world.serve();
     const { folder } = await world.deliver(world.sources(server.url, pull), runOn(pull));
     expect(await git(world.repository, ["rev-parse", "refs/pull/7/head"])).not.toBe(pull.head);
@@ -76,7 +59,7 @@ describe("a pack of a pull request", () => {
   });
 
   it("is whole when the pull request has merged its base in between", async () => {
-    const { base, mergeBase } = await createPullRequest();
+    const { base, mergeBase } = await createPullRequest(world);
     const add = addCommit.bind(null, world.repository);
     const first = await add({ "a.txt": "1" }, [mergeBase ?? ""]);
     const merge = await add({ "a.txt": "1", "new.txt": "n" }, [first, base]);
@@ -90,7 +73,7 @@ describe("a pack of a pull request", () => {
   });
 
   it("is made of one commit when the pull request is empty", async () => {
-    const { base } = await createPullRequest();
+    const { base } = await createPullRequest(world);
     const pull = { head: base, base, mergeBase: base, commits: [] };
     const server = await world.serve();
     const { layout, folder } = await world.deliver(world.sources(server.url, pull), runOn(pull));
@@ -99,7 +82,7 @@ describe("a pack of a pull request", () => {
   });
 
   it("needs no merge base", async () => {
-    const { base } = await createPullRequest();
+    const { base } = await createPullRequest(world);
     const head = await addCommit(world.repository, { "x.txt": "unrelated" });
     const pull = { head, base, mergeBase: null, commits: [head] };
     const server = await world.serve();
@@ -108,7 +91,7 @@ describe("a pack of a pull request", () => {
   });
 
   it("takes head and the newest commits of a pull request that has too many", async () => {
-    const { base } = await createPullRequest();
+    const { base } = await createPullRequest(world);
     const contents = Array.from({ length: limits.sourceCommitsMax + 5 }, (_, at) => ({ "n.txt": `${at}` }));
     const commits = await addCommits(world.repository, contents, base);
     const [oldest = "", head = ""] = [commits.at(0), commits.at(-1)];
@@ -124,7 +107,7 @@ describe("a pack of a pull request", () => {
 
 describe("packing", () => {
   it("is done once for a run, however often and by however many it is asked for", async () => {
-    const pull = await createPullRequest();
+    const pull = await createPullRequest(world);
     const server = await world.serve();
     const sources = world.sources(server.url, pull);
     const run = runOn(pull);
@@ -137,7 +120,7 @@ describe("packing", () => {
   });
 
   it("fetches nothing and borrows no token for what the mirror has", async () => {
-    const pull = await createPullRequest();
+    const pull = await createPullRequest(world);
     const server = await world.serve();
     const sources = world.sources(server.url, pull);
     await sources.ensurePacked(runOn(pull));
@@ -148,7 +131,7 @@ describe("packing", () => {
   });
 
   it("fetches what is new after a push", async () => {
-    const pull = await createPullRequest();
+    const pull = await createPullRequest(world);
     const server = await world.serve();
     await world.sources(server.url, pull).ensurePacked(runOn(pull));
     const head = await addCommit(world.repository, { "a.txt": "pushed" }, [pull.head]);
@@ -160,7 +143,7 @@ describe("packing", () => {
   });
 
   it("makes a pack again that a crash left without its layout", async () => {
-    const pull = await createPullRequest();
+    const pull = await createPullRequest(world);
     const server = await world.serve();
     const run = runOn(pull);
     const packs = join(world.stateDir, "source", "packs");
@@ -172,14 +155,14 @@ describe("packing", () => {
   });
 
   it("works without being asked for the token when everybody may read", async () => {
-    const pull = await createPullRequest();
+    const pull = await createPullRequest(world);
     const server = await world.serve({ token: null });
     await world.deliver(world.sources(server.url, pull), runOn(pull));
     expect(server.requests.some((line) => line.startsWith("401"))).toBe(false);
   });
 
   it("starts a mirror anew that is broken, at once or with the next try", async () => {
-    const pull = await createPullRequest();
+    const pull = await createPullRequest(world);
     const server = await world.serve();
     const sources = world.sources(server.url, pull);
     await sources.ensurePacked(runOn(pull));
@@ -193,7 +176,7 @@ describe("packing", () => {
   });
 
   it("obeys no configuration that was planted in the mirror", async () => {
-    const pull = await createPullRequest();
+    const pull = await createPullRequest(world);
     const server = await world.serve();
     const elsewhere = await world.serve({ token: null });
     const sources = world.sources(server.url, pull);
@@ -209,7 +192,7 @@ describe("packing", () => {
   });
 
   it("forgets a pack, and again", async () => {
-    const pull = await createPullRequest();
+    const pull = await createPullRequest(world);
     const server = await world.serve();
     const sources = world.sources(server.url, pull);
     const run = runOn(pull);
@@ -221,7 +204,7 @@ describe("packing", () => {
   });
 
   it("forgets a repository, and again", async () => {
-    const pull = await createPullRequest();
+    const pull = await createPullRequest(world);
     const server = await world.serve();
     const sources = world.sources(server.url, pull);
     const run = runOn(pull);
@@ -233,14 +216,14 @@ describe("packing", () => {
   });
 
   it("knows no pack under a name that is no run's", async () => {
-    const sources = world.sources("http://localhost", await createPullRequest());
+    const sources = world.sources("http://localhost", await createPullRequest(world));
     await expect(sources.openPack("../../etc/passwd" as RunId)).rejects.toThrow(TypeError);
   });
 });
 
 describe("packing fails and leaves nothing", () => {
   it("when a commit is not there any more", async () => {
-    const pull = await createPullRequest();
+    const pull = await createPullRequest(world);
     const gone = "1".repeat(40);
     const server = await world.serve();
     const forced = { ...pull, head: gone, commits: [gone] };
@@ -252,7 +235,7 @@ describe("packing fails and leaves nothing", () => {
   });
 
   it("when an id is that of a file or a tree", async () => {
-    const pull = await createPullRequest();
+    const pull = await createPullRequest(world);
     const server = await world.serve();
     for (const name of [`${pull.head}:a.txt`, `${pull.head}^{tree}`]) {
       const head = await git(world.repository, ["rev-parse", name]);
@@ -264,7 +247,7 @@ describe("packing fails and leaves nothing", () => {
   });
 
   it("when an id is an option or a ref", async () => {
-    const pull = await createPullRequest();
+    const pull = await createPullRequest(world);
     const server = await world.serve();
     for (const head of ["--upload-pack=touch sentinel", "refs/heads/main", "HEAD", `${pull.head}\n${pull.secret}`]) {
       const other = { ...pull, head, commits: [] };
@@ -275,7 +258,7 @@ describe("packing fails and leaves nothing", () => {
   });
 
   it("when the token is refused, without showing it", async () => {
-    const pull = await createPullRequest();
+    const pull = await createPullRequest(world);
     const server = await world.serve({ token: "another" });
     const failure: unknown = await world
       .sources(server.url, pull)
@@ -287,7 +270,7 @@ describe("packing fails and leaves nothing", () => {
   });
 
   it("when the server sends it elsewhere", async () => {
-    const pull = await createPullRequest();
+    const pull = await createPullRequest(world);
     const elsewhere = await world.serve({ token: null });
     const server = await world.serve({
       async intercept(request, response) {
@@ -302,7 +285,7 @@ describe("packing fails and leaves nothing", () => {
   });
 
   it("when the source is larger than allowed, while it is fetched", async () => {
-    const { base } = await createPullRequest();
+    const { base } = await createPullRequest(world);
     const head = await addCommit(world.repository, { "noise.txt": noise(400_000) }, [base]);
     const pull = { head, base, mergeBase: base, commits: [head] };
     const server = await world.serve();
@@ -312,7 +295,7 @@ describe("packing fails and leaves nothing", () => {
   });
 
   it("when the source is larger than allowed, while it is packed", async () => {
-    const { base } = await createPullRequest();
+    const { base } = await createPullRequest(world);
     const head = await addCommit(world.repository, { "noise.txt": noise(400_000) }, [base]);
     const pull = { head, base, mergeBase: base, commits: [head] };
     const server = await world.serve();
@@ -326,7 +309,7 @@ describe("packing fails and leaves nothing", () => {
   });
 
   it("when the server does not answer in time", async () => {
-    const pull = await createPullRequest();
+    const pull = await createPullRequest(world);
     const server = await world.serve({ intercept: () => new Promise(() => undefined) });
     const packing = world.sources(server.url, pull, { timeoutMs: 1_500 }).ensurePacked(runOn(pull));
     await expect(packing).rejects.toMatchObject({
@@ -338,70 +321,13 @@ describe("packing fails and leaves nothing", () => {
   });
 
   it("when GitHub lends no token", async () => {
-    const pull = await createPullRequest();
+    const pull = await createPullRequest(world);
     const server = await world.serve();
     const refused = new Error("refused");
     const sources = world.sources(server.url, pull, { withReadToken: () => Promise.reject(refused) });
     await expect(sources.ensurePacked(runOn(pull))).rejects.toBe(refused);
   });
 });
-
-describe("the token", () => {
-  it("is in no command line, environment or file while git uses it", async () => {
-    const pull = await createPullRequest();
-    let seen: Awaited<ReturnType<typeof look>> | undefined;
-    const server = await world.serve({
-      async intercept(request) {
-        if (request.method === "POST") {
-          seen ??= await look();
-        }
-        return false;
-      },
-    });
-    await world.sources(server.url, pull).ensurePacked(runOn(pull));
-    expect(seen?.token).toEqual({ commands: [], environments: [] });
-    expect(seen?.files).toEqual([]);
-    // The search does look into git itself.
-    expect(seen?.git.environments.length).toBeGreaterThan(1);
-    expect(world.lent()).toBe(1);
-  });
-
-  it("would be found if it were there", async () => {
-    await mkdir(join(world.stateDir, "deep"), { recursive: true });
-    await writeFile(join(world.stateDir, "deep", "planted"), `password=${TOKEN}\n`);
-    const careless = spawn("sleep", ["60"], { env: { TOKEN }, stdio: "ignore" });
-    const worse = spawn(
-      "tail",
-      ["-f", "/dev/null", "--pid", String(process.pid), `--max-unchanged-stats=1`, "--", TOKEN],
-      {
-        stdio: "ignore",
-        env: {},
-      },
-    );
-    try {
-      await Promise.all([once(careless, "spawn"), once(worse, "spawn")]);
-      const { token, files } = await look();
-      expect(token.environments).toContain(String(careless.pid));
-      expect(token.commands).toContain(String(worse.pid));
-      expect(files).toEqual([join("deep", "planted")]);
-    } finally {
-      careless.kill();
-      worse.kill();
-      await Promise.all([once(careless, "exit"), once(worse, "exit")]);
-    }
-  });
-});
-
-async function look() {
-  const files: string[] = [];
-  for (const name of await readdir(world.stateDir, { recursive: true })) {
-    const text = await readFile(join(world.stateDir, name), "latin1").catch(() => "");
-    if (text.includes(TOKEN)) {
-      files.push(name);
-    }
-  }
-  return { token: await processesWith(TOKEN), git: await processesWith("GIT_DIR=/mirror"), files };
-}
 
 /** Text that does not compress: the same each time. */
 function noise(characters: number): string {

@@ -28,7 +28,10 @@ interface PullRequestCommits {
 }
 
 export interface SourcesDeps {
+  /** Where mirrors are. */
   readonly stateDir: string;
+  /** Where packs are, for whichever broker is asked; absent for the same folder. */
+  readonly sharedDir?: string;
   readonly confine: Confine;
   /** The first of MIRRORS_AT_ONCE subordinate uids for git alone. */
   readonly firstUidOffset: number;
@@ -52,11 +55,12 @@ export interface SourceKeeper extends Sources {
   ensureRepositoryRemoved(repositoryId: number): Promise<void>;
 }
 
-/** Fetches source outside any machine and keeps one pack per run, in `<stateDir>/source`. */
+/** Fetches source outside any machine and keeps one pack per run, in `<sharedDir>/source/packs`. */
 export function createSources(deps: SourcesDeps): SourceKeeper {
   const bytesMax = Math.min(deps.bytesMax ?? limits.sourceBytesMax, limits.sourceBytesMax);
   const settings = { ...deps, bytesMax, timeoutMs: deps.timeoutMs ?? limits.gitMs };
-  const packs = packsOf(deps.stateDir);
+  const sharedDir = deps.sharedDir ?? deps.stateDir;
+  const packs = packsOf(sharedDir);
   const mirrors = createMirrors({ ...settings, folder: join(deps.stateDir, "source", "mirrors") });
   const queue = createKeyedQueue<RunId>();
 
@@ -77,7 +81,7 @@ export function createSources(deps: SourcesDeps): SourceKeeper {
         return layout;
       });
     },
-    openPack: createPackReader(deps.stateDir).openPack,
+    openPack: createPackReader(sharedDir).openPack,
     async ensureDropped(run) {
       const files = filesOf(packs, run);
       await queue.run(run, async () => {
@@ -90,10 +94,10 @@ export function createSources(deps: SourcesDeps): SourceKeeper {
 }
 
 /** Reads packs that are there: all that the broker needs of them. */
-export function createPackReader(stateDir: string): Pick<Sources, "openPack"> {
+export function createPackReader(sharedDir: string): Pick<Sources, "openPack"> {
   return {
     async openPack(run) {
-      const files = filesOf(packsOf(stateDir), run);
+      const files = filesOf(packsOf(sharedDir), run);
       if ((await readLayout(files)) === null) {
         throw new AppError("NOT_FOUND", "no source is packed for this run");
       }
@@ -102,8 +106,8 @@ export function createPackReader(stateDir: string): Pick<Sources, "openPack"> {
   };
 }
 
-function packsOf(stateDir: string): string {
-  return join(stateDir, "source", "packs");
+function packsOf(sharedDir: string): string {
+  return join(sharedDir, "source", "packs");
 }
 
 type Settings = SourcesDeps & { readonly bytesMax: number; readonly timeoutMs: number };

@@ -3,6 +3,11 @@ import { type Archive, AppError } from "@mayfly/core";
 
 const NAME = /^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$/;
 
+/** Where receipts are, for every host of a service. */
+export function archiveFolder(sharedDir: string): string {
+  return `${sharedDir}/archive`;
+}
+
 /** The archive as a folder: one file a name, written whole or not at all. */
 export function createFolderArchive(folder: string): Archive {
   let writes = 0;

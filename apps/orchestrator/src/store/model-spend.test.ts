@@ -86,7 +86,13 @@ describe("a reservation", () => {
     const budgets = limited(scope, { [kind]: limit });
     expect(await spend.reserve(attempt, most, budgets)).toMatchObject({ ok: true });
     const before = await spend.read(RUN, 1, place);
-    expect(await spend.reserve(attempt, most, budgets)).toEqual({ ok: false, scope, kind, limit });
+    expect(await spend.reserve(attempt, most, budgets)).toEqual({
+      ok: false,
+      scope,
+      kind,
+      limit,
+      outputTokensLeft: null,
+    });
     expect(await spend.read(RUN, 1, place)).toEqual(before);
   });
 
@@ -121,6 +127,29 @@ describe("a reservation", () => {
     const { spend } = setUp();
     await expect(spend.reserve(attempt, { ...most, microUsd: 0.5 }, unlimited)).rejects.toThrow("whole number");
     await expect(spend.reserve(attempt, { ...most, inputTokens: -1 }, unlimited)).rejects.toThrow("whole number");
+  });
+});
+
+describe("a reservation with a price of output", () => {
+  it("is refused with what is left when its answer is longer, by the narrowest budget, and charges nothing", async () => {
+    const { spend } = setUp();
+    const budgets = { ...limited("run", { microUsd: 1_000 }), attempt: { ...unlimited.attempt, outputTokens: 45 } };
+    expect(await spend.reserve(attempt, most, budgets, 25)).toEqual({
+      ok: false,
+      scope: "run",
+      kind: "microUsd",
+      limit: 1_000,
+      outputTokensLeft: 40,
+    });
+    expect((await spend.read(RUN, 1, place)).run).toEqual(nothingSpent);
+    expect(await spend.reserve(attempt, { ...most, outputTokens: 40 }, budgets, 25)).toMatchObject({ ok: true });
+  });
+
+  it("lets no two calls at once have the same tokens", async () => {
+    const { spend } = setUp();
+    const budgets = limited("run", { outputTokens: most.outputTokens + 10 });
+    const both = await Promise.all([1, 2].map(() => spend.reserve(attempt, most, budgets, 0)));
+    expect(both).toMatchObject([{ ok: true }, { ok: false, outputTokensLeft: 10 }]);
   });
 });
 

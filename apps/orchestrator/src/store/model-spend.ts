@@ -37,7 +37,14 @@ export interface Reservation {
 
 type Reserved =
   | { readonly ok: true; readonly reservation: Reservation }
-  | { readonly ok: false; readonly scope: BudgetScope; readonly kind: AmountKind; readonly limit: number };
+  | {
+      readonly ok: false;
+      readonly scope: BudgetScope;
+      readonly kind: AmountKind;
+      readonly limit: number;
+      /** Tokens of output that every budget still allows, where it is the answer that is too long; null where one is spent. */
+      readonly outputTokensLeft: number | null;
+    };
 
 interface SpendReading {
   readonly attempt: Amounts;
@@ -54,8 +61,12 @@ export interface ModelSpend {
    * Charges a call to its attempt, its run and this day of its repository and installation: all or none. It is admitted
    * while each of them is below every limit, so that a budget is overshot by one call at most. A call that never comes
    * back stays charged with its most.
+   *
+   * With the price of a token of output in millionths of a US dollar, an answer is not admitted either that is longer than
+   * what is left for it. Money is then counted as if all of it went into the answer: what the question costs is known only
+   * once it is answered, and its most is several times what it takes.
    */
-  reserve(attempt: SpendAttempt, amounts: Amounts, budgets: Budgets): Promise<Reserved>;
+  reserve(attempt: SpendAttempt, amounts: Amounts, budgets: Budgets, outputPrice?: number): Promise<Reserved>;
   /** Corrects the charge to what the call took. Counts once: a repeat does nothing. */
   settle(reservation: Reservation, actual: Amounts): Promise<void>;
   /** Counts a refused call. Bound: 64 codes a run; further ones are not counted. */
@@ -81,17 +92,30 @@ const KINDS = amountKinds.map((kind) => `'${kind}'`).join(", ");
 
 /**
  * KEYS calls under way, then each scope's counters, the attempt's first / amounts by kind, then for each scope: seconds to
- * keep, limits by kind ("" for none). Returns 1 and the call's number, or 0 and which scope and kind are spent.
+ * keep, limits by kind ("" for none); last, the price of a token of output ("" where answers are not bounded). Returns 1
+ * and the call's number; or 0, which scope and kind do not allow it, and the tokens left for an answer or -1 if it is spent.
  */
 const RESERVE = `
 local kinds = { ${KINDS} }
 local width = #kinds + 1
+local price = tonumber(ARGV[#ARGV])
+local least = nil
 for s = 2, #KEYS do
   local spent = redis.call('HMGET', KEYS[s], unpack(kinds))
   for k = 1, #kinds do
-    local limit = ARGV[#kinds + (s - 2) * width + 1 + k]
-    if limit ~= '' and (tonumber(spent[k]) or 0) >= tonumber(limit) then return { 0, s - 2, k - 1 } end
+    local limit = tonumber(ARGV[#kinds + (s - 2) * width + 1 + k])
+    if limit then
+      local left = limit - (tonumber(spent[k]) or 0)
+      if left <= 0 then return { 0, s - 2, k - 1, -1 } end
+      local tokens = nil
+      if price and kinds[k] == 'outputTokens' then tokens = left end
+      if price and kinds[k] == 'microUsd' and price > 0 then tokens = math.floor(left / price) end
+      if tokens and (not least or tokens < least[4]) then least = { 0, s - 2, k - 1, tokens } end
+    end
   end
+end
+for k = 1, #kinds do
+  if least and kinds[k] == 'outputTokens' and least[4] < tonumber(ARGV[k]) then return least end
 end
 for s = 2, #KEYS do
   for k = 1, #kinds do redis.call('HINCRBY', KEYS[s], kinds[k], ARGV[k]) end
@@ -153,7 +177,7 @@ export function createModelSpend(deps: { redis: Redis; prefix: string; clock: Cl
   }
 
   return {
-    async reserve(attempt, amounts, budgets) {
+    async reserve(attempt, amounts, budgets, outputPrice) {
       assertWhole(amounts);
       const day = dayOf(clock.now());
       const counters = countersOf(attempt, day);
@@ -163,15 +187,17 @@ export function createModelSpend(deps: { redis: Redis; prefix: string; clock: Cl
         ...amountKinds.map((kind) => budgets[scope][kind] ?? ""),
       ]);
       const charge = amountKinds.map((kind) => amounts[kind]);
-      const answer = await asking(() => redis.eval(RESERVE, keys.length, ...keys, ...charge, ...args));
-      const [isAdmitted, first = 0, second = 0] = answer as number[];
+      const answer = await asking(() =>
+        redis.eval(RESERVE, keys.length, ...keys, ...charge, ...args, outputPrice ?? ""),
+      );
+      const [isAdmitted, first = 0, second = 0, left = -1] = answer as number[];
       if (isAdmitted === 1) {
         return { ok: true, reservation: { attempt, day, number: first, amounts } };
       }
       const scope = counters[first]?.scope;
       const kind = amountKinds[second];
       assert(scope !== undefined && kind !== undefined, "a refusal names a scope and a kind");
-      return { ok: false, scope, kind, limit: budgets[scope][kind] ?? 0 };
+      return { ok: false, scope, kind, limit: budgets[scope][kind] ?? 0, outputTokensLeft: left < 0 ? null : left };
     },
     async settle({ attempt, day, number, amounts }, actual) {
       assertWhole(actual);

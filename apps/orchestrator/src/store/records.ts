@@ -9,6 +9,7 @@ import {
   type Machine,
   type Run,
   type Store,
+  type TenantRecord,
   upgradeMachine,
   type Versioned,
   type Write,
@@ -16,7 +17,7 @@ import {
 import type { Redis } from "ioredis";
 import { asking } from "./connection.ts";
 
-/** A commit writes two records at most, with room to grow. */
+/** A commit writes three records at most, with room to grow. */
 const WRITES_MAX = 4;
 
 /** Names in each list of all; older ones go first. More than a thousand machines make in a day, some 10 MB of Redis. */
@@ -28,6 +29,7 @@ const plurals: Readonly<Record<Write["kind"], string>> = {
   machine: "machines",
   launch: "launches",
   fleet: "fleets",
+  tenant: "tenants",
 };
 
 /**
@@ -96,6 +98,7 @@ export function createRecordStore(deps: { redis: Redis; prefix: string; keepFini
       const ended: Pick<FleetRecord, "endedAt"> = { endedAt: found.value.lookedAt };
       return { ...found, value: { ...ended, ...found.value } };
     },
+    loadTenant: (id) => load<TenantRecord>("tenant", id),
     async commit(writes) {
       if (writes.length === 0 || writes.length > WRITES_MAX) {
         throw new RangeError(`a commit has 1 to ${WRITES_MAX} writes, not ${writes.length}`);
@@ -147,6 +150,8 @@ function isLive({ kind, value }: Write): boolean {
       return value.phase === "intended";
     case "fleet":
       return true;
+    case "tenant":
+      return false;
     default:
       return assertNever(kind);
   }

@@ -1,16 +1,67 @@
-import type { Store } from "@mayfly/core";
+import type { Role, Store } from "@mayfly/core";
 import { fastify, type FastifyInstance } from "fastify";
 
-/** The internal listener: readiness. It asks the store, for a process that lives may still be unable to work. */
-export function buildReadiness(store: Store): FastifyInstance {
+/** A process of this host that is well answers in milliseconds. */
+const ANSWER_MS = 5_000;
+
+/** What a role needs besides the store, asked of whoever knows; rejects when it is not there. */
+export type ReadinessChecks = Readonly<Partial<Record<Role, () => Promise<unknown>>>>;
+
+/**
+ * The internal listener: readiness. It asks the store, for a process that lives may still be unable to work, and for each
+ * role of this host what that role needs. 503 where any of it is missing, and names it.
+ */
+export function buildReadiness(deps: {
+  store: Store;
+  roles: readonly Role[];
+  checks: ReadinessChecks;
+}): FastifyInstance {
+  const { store, roles, checks } = deps;
   const app = fastify({ forceCloseConnections: true });
-  app.get("/readyz", async (_request, reply) => {
-    try {
-      const machines = await store.listLiveMachines();
-      return { ready: true, machines: machines.length };
-    } catch {
-      return reply.code(503).send({ ready: false, reason: "the store does not answer" });
+  const underWay = new Map<Role, Promise<boolean>>();
+
+  /** One look for all who ask while it lasts: it may try for minutes. */
+  function look(role: Role): Promise<boolean> {
+    const check = checks[role];
+    if (check === undefined) {
+      return Promise.resolve(true);
     }
+    const present = underWay.get(role);
+    if (present !== undefined) {
+      return present;
+    }
+    const looking = check()
+      .then(
+        () => true,
+        () => false,
+      )
+      .finally(() => underWay.delete(role));
+    underWay.set(role, looking);
+    return looking;
+  }
+
+  app.get("/readyz", async (_request, reply) => {
+    let machines: number;
+    try {
+      machines = (await store.listLiveMachines()).length;
+    } catch {
+      return reply.code(503).send({ ready: false, roles, reason: "the store does not answer" });
+    }
+    const looks = roles.map(async (role) => ((await inTime(look(role))) ? [] : [role]));
+    const unready = (await Promise.all(looks)).flat();
+    if (unready.length > 0) {
+      return reply.code(503).send({ ready: false, roles, reason: `not ready: ${unready.join(", ")}` });
+    }
+    return { ready: true, roles, machines };
   });
   return app;
+}
+
+/** False where the answer is, or where there is none in time. */
+async function inTime(looking: Promise<boolean>): Promise<boolean> {
+  const { promise: late, resolve } = Promise.withResolvers<boolean>();
+  const timer = setTimeout(() => resolve(false), ANSWER_MS);
+  const answer = await Promise.race([looking, late]);
+  clearTimeout(timer);
+  return answer;
 }

@@ -12,6 +12,7 @@ import { renderFacts } from "./facts.ts";
 import { progressTitle } from "./progress.ts";
 import type { EndedRun, RunFacts } from "./receipt.ts";
 import { durationOf } from "./steps.ts";
+import { takenBackText } from "./taken-back.ts";
 import { codeBlock, codeSpan, quote } from "./text.ts";
 
 /** What a comment or check is made from, next to the run. */
@@ -49,7 +50,8 @@ export function renderComment(run: EndedRun, input: ReportInput): string {
 export function renderProgressComment(run: Run, { now }: { readonly now: Instant }): string {
   // Our own words, but they may name what another program said.
   const { markdown: title } = makeSafe(progressTitle(run, now), { repository: null, githubHost: "github.com" });
-  return [commentMarker(run.id), "", `### ${title}`, "", `${subject(run)}. To stop it, remove the label.`].join("\n");
+  const lines = [commentMarker(run.id), "", `### ${title}`, "", `${subject(run)}. To stop it, remove the label.`];
+  return [...lines, ...takenBackLines(run)].join("\n");
 }
 
 /** A comment without its marker: the summary of a check. */
@@ -68,7 +70,12 @@ export function countRemoved(run: EndedRun, input: ReportInput): RuleCounts {
 
 function headOf(run: EndedRun): string {
   const rights = ranAsRoot(run) ? ["", asRootText] : [];
-  return [`### ${endingTexts[run.ending.code].title}`, "", frame(run), ...rights].join("\n");
+  return [`### ${endingTexts[run.ending.code].title}`, "", frame(run), ...rights, ...takenBackLines(run)].join("\n");
+}
+
+function takenBackLines(run: Run): string[] {
+  const text = takenBackText(run);
+  return text === null ? [] : ["", text];
 }
 
 function frame(run: EndedRun): string {

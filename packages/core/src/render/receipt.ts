@@ -64,6 +64,8 @@ export interface Receipt {
     readonly phasesMs: PhasesMs;
   };
   readonly machines: readonly ReceiptMachine[];
+  /** Which machine its provider took back, and when; not there where none was. */
+  readonly takenBack?: { readonly machine: MachineId; readonly epoch: number; readonly at: string };
 }
 
 /** How long each phase of the last attempt took, ms; null if it did not begin or end. */
@@ -121,6 +123,7 @@ export function renderReceipt(run: EndedRun, facts: RunFacts): Receipt {
       phasesMs: phasesOf(run),
     },
     machines: machinesOf(run, facts.machines),
+    ...(run.takenBack === undefined ? {} : { takenBack: { ...run.takenBack, at: isoTime(run.takenBack.at) } }),
   };
 }
 

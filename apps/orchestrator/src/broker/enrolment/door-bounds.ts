@@ -12,19 +12,36 @@ export interface DoorBounds {
   readonly guestMs: number;
 }
 
+/** As many as one fleet may have: each address has its share of every bound, so whoever fills its own takes nobody's. */
+const ADDRESSES = 1_024;
+
 /**
- * A machine keeps one connection for its short calls, seldom eight, and opens one for each model call. What root in it could
- * do is use up its own share: of handshakes and of guests there are 256 times what one address may have.
+ * A machine keeps up to eight connections for its short calls, seldom more than one, and opens one for each model call, of
+ * which four are served at once: twelve, and a few that are just being closed.
  */
+const CONNECTIONS_EACH = 16;
+const HANDSHAKES_EACH = 8;
+const GUESTS_EACH = 2;
+
 export const doorBounds: DoorBounds = {
-  // A descriptor each. A machine's channel takes 64.
-  connections: { atOnceMax: 4_096, eachAtOnceMax: 72, burst: 100, perSecond: 10 },
+  // A descriptor each.
+  connections: {
+    atOnceMax: ADDRESSES * CONNECTIONS_EACH,
+    eachAtOnceMax: CONNECTIONS_EACH,
+    burst: 100,
+    perSecond: 10,
+  },
   // A signature each: a millisecond of one processor. The rate of connections holds for them too.
-  handshakes: { atOnceMax: 2_048, eachAtOnceMax: 8, burst: 100, perSecond: 10 },
+  handshakes: {
+    atOnceMax: ADDRESSES * HANDSHAKES_EACH,
+    eachAtOnceMax: HANDSHAKES_EACH,
+    burst: 100,
+    perSecond: 10,
+  },
   // An agent that finds the broker away asks six times in the first ten seconds and then every five, one at a time. An
   // enrolled machine comes here too while its record cannot be looked at: whichever of its calls finds no place finds
   // the connection closed, and is made again.
-  guests: { atOnceMax: 512, eachAtOnceMax: 2, burst: 10, perSecond: 0.5 },
+  guests: { atOnceMax: ADDRESSES * GUESTS_EACH, eachAtOnceMax: GUESTS_EACH, burst: 10, perSecond: 0.5 },
   // Two packets each way. Who is slower comes again.
   handshakeMs: 5_000,
   guestMs: 20_000,

@@ -1,5 +1,5 @@
 import { generateKeyPairSync } from "node:crypto";
-import { chmod, rm, writeFile } from "node:fs/promises";
+import { chmod, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { makeFolder } from "../../store/test-redis.fixture.ts";
@@ -12,6 +12,14 @@ beforeEach(async () => {
 afterEach(() => rm(folder, { recursive: true, force: true }));
 
 describe("the door's keys", () => {
+  it("are the same for all brokers that start at once on one folder, and nothing half-made is left", async () => {
+    const all = await Promise.all(Array.from({ length: 8 }, () => loadDoorKeys(folder, 0)));
+    expect(new Set(all.map(({ pins }) => pins.join(","))).size).toBe(1);
+    expect(new Set(all.map(({ server }) => server.key)).size).toBe(1);
+    expect((await readdir(folder)).toSorted()).toEqual(["authority.key", "next.key", "pins", "server.key"]);
+    expect((await readFile(join(folder, "pins"), "utf8")).trim()).toBe(all[0]?.pins.join(","));
+  });
+
   it("are refused when somebody else may read one", async () => {
     await loadDoorKeys(folder, 0);
     await chmod(join(folder, "authority.key"), 0o640);

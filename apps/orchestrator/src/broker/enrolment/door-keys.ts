@@ -1,7 +1,7 @@
-import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject } from "node:crypto";
-import { mkdir, open } from "node:fs/promises";
+import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject, randomUUID } from "node:crypto";
+import { link, mkdir, open, readFile, rename, rm } from "node:fs/promises";
+import { dirname } from "node:path";
 import { AppError, type Instant } from "@mayfly/core";
-import { writeDurably } from "../../signer/write-durably.ts";
 import { type Authority, createAuthority } from "./authority.ts";
 import { makeCertificate } from "./certificate.ts";
 import { pinOfKey, spkiOf } from "./machine-key.ts";
@@ -22,11 +22,12 @@ const SERVER_MS = 10 * 365 * 24 * 60 * 60 * 1000;
 
 /**
  * The keys of a state folder, made where there are none: `server.key`, `next.key` and `authority.key`, each a private key
- * on P-256 in PEM that only the broker's user can read. An operator with several brokers puts the same three files into
- * each of their folders. `pins` is written for whoever builds images. Idempotent. Throws CONFIG_INVALID.
+ * on P-256 in PEM that only the broker's user can read. Several brokers have one folder, on a file system that they
+ * share: whichever is first makes a key, and the others take it. `pins` is written for whoever builds images. Idempotent.
+ * Throws CONFIG_INVALID.
  *
- * To change the server's key, let no machine of an image be left that does not know `next.key`, then stop the broker,
- * move `next.key` over `server.key` and start it again: it makes a new `next.key`, and images built from then on pin
+ * To change the server's key, let no machine of an image be left that does not know `next.key`, then stop all brokers,
+ * move `next.key` over `server.key` and start them again: they make a new `next.key`, and images built from then on pin
  * the two. One change for each image, so no machine ever meets a key it does not know. A new `authority.key` ends
  * every machine there is.
  *
@@ -39,7 +40,7 @@ export async function loadDoorKeys(folder: string, now: Instant): Promise<DoorKe
   const next = await loadKey(`${folder}/next.key`);
   const authority = await loadKey(`${folder}/authority.key`);
   const pins = [pinOfKey(createPublicKey(server)), pinOfKey(createPublicKey(next))] as const;
-  await writeDurably(`${folder}/pins`, `${pins.join(",")}\n`, 0o644);
+  await keepPins(`${folder}/pins`, `${pins.join(",")}\n`);
   const certificate = makeCertificate({
     key: spkiOf(createPublicKey(server)),
     subject: "Mayfly broker",
@@ -52,7 +53,11 @@ export async function loadDoorKeys(folder: string, now: Instant): Promise<DoorKe
 }
 
 async function loadKey(file: string): Promise<KeyObject> {
-  const text = (await readKey(file)) ?? (await makeKey(file));
+  let text = await readKey(file);
+  if (text === null) {
+    await makeKey(file);
+    text = (await readKey(file)) ?? "";
+  }
   let key: KeyObject;
   try {
     key = createPrivateKey(text);
@@ -87,10 +92,44 @@ async function readKey(file: string): Promise<string | null> {
   }
 }
 
-async function makeKey(file: string): Promise<string> {
-  const text = pemOf(generateKeyPairSync("ec", { namedCurve: "P-256" }).privateKey);
-  await writeDurably(file, text);
-  return text;
+/** Makes one unless another broker was faster: a link is made once, and to a whole file. */
+async function makeKey(file: string): Promise<void> {
+  const half = await writeAside(file, pemOf(generateKeyPairSync("ec", { namedCurve: "P-256" }).privateKey), 0o600);
+  try {
+    await link(half, file);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "EEXIST") {
+      throw error;
+    }
+  } finally {
+    await rm(half, { force: true });
+  }
+  const folder = await open(dirname(file), "r");
+  try {
+    await folder.sync();
+  } finally {
+    await folder.close();
+  }
+}
+
+async function keepPins(file: string, text: string): Promise<void> {
+  if ((await readFile(file, "utf8").catch(() => "")) !== text) {
+    await rename(await writeAside(file, text, 0o644), file);
+  }
+}
+
+/** Under a name of its own: brokers of several hosts may be at it at once. On disk when this returns. */
+async function writeAside(file: string, text: string, mode: number): Promise<string> {
+  const half = `${file}.${randomUUID()}.half`;
+  const handle = await open(half, "wx", mode);
+  try {
+    await handle.chmod(mode);
+    await handle.writeFile(text);
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+  return half;
 }
 
 function pemOf(key: KeyObject): string {

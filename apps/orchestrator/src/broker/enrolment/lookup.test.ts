@@ -5,6 +5,7 @@ import { fastify, type FastifyInstance } from "fastify";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { listenOnSocket } from "../../host/listen.ts";
 import { makeFolder } from "../../store/test-redis.fixture.ts";
+import { overSocket } from "../../host/socket-client.ts";
 import { createMachineLookup } from "./lookup-client.ts";
 import { registerMachineLookup } from "./lookup-server.ts";
 
@@ -32,7 +33,7 @@ async function serve(list: () => Promise<readonly PresentMachine[]>, everyMs = 0
   registerMachineLookup(app, { list, everyMs });
   const socket = join(folder, "dispatch.sock");
   await listenOnSocket(app, socket, "own uid");
-  return createMachineLookup(socket);
+  return createMachineLookup(overSocket(socket));
 }
 
 describe("the machine at an address", () => {

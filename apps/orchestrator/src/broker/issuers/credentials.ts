@@ -16,6 +16,8 @@ export interface Credentials {
    * Never throws: what could not be revoked is left to `sweep`. Takes up to a minute when the issuer does not answer.
    */
   release(run: RunId, epoch: number): Promise<void>;
+  /** Releases every attempt of this process that is over, wherever that was told. Throws what `isLive` throws. */
+  releaseEnded(isLive: IsLive): Promise<void>;
   /**
    * Revokes what is left of attempts that are over: of this process and of those before it. To be called at the start
    * and every few minutes. Returns how many. Throws what `isLive` and the issuer throw.
@@ -69,12 +71,16 @@ export function createCredentials(deps: { issuer: Issuer; clock: Clock; log: Log
     await slot.own.end();
   }
 
-  async function sweepOnce(isLive: IsLive): Promise<number> {
+  async function releaseEnded(isLive: IsLive): Promise<void> {
     for (const slot of slots.values()) {
       if (slot.endedAt === null && !(await isLive(slot.run, slot.epoch))) {
         await end(slot);
       }
     }
+  }
+
+  async function sweepOnce(isLive: IsLive): Promise<number> {
+    await releaseEnded(isLive);
     return (await ledger.retry()) + (await issuer.sweep(isLive));
   }
 
@@ -85,6 +91,7 @@ export function createCredentials(deps: { issuer: Issuer; clock: Clock; log: Log
     async release(run, epoch) {
       await end(slotOf(run, epoch));
     },
+    releaseEnded,
     async sweep(isLive) {
       sweeping ??= sweepOnce(isLive).finally(() => {
         sweeping = null;

@@ -49,8 +49,8 @@ function knownOf({ volumes, interfaces }: Trace, kind: SeenThing["kind"]): Reado
 }
 
 /**
- * Each thing looked for, and what was seen. Without `things` nobody looked for volumes and interfaces yet, and nothing is
- * said of them.
+ * Each thing looked for, and what was seen. Without `things` nobody looked for volumes and interfaces yet: of an instance
+ * that has ended they count as there.
  */
 export function absenceChecks(options: {
   instanceId: string;
@@ -66,7 +66,7 @@ export function absenceChecks(options: {
     checks.push({ what: `instance ${instanceId} by its id`, absent: !lives });
   }
   if (things === null) {
-    return checks;
+    return ended ? [...checks, { what: `what instance ${instanceId} had, not looked at yet`, absent: false }] : checks;
   }
   const left = leftOf(instanceId, trace, things);
   for (const kind of ["volume", "network interface"] as const) {

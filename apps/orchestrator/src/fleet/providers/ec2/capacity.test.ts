@@ -47,21 +47,42 @@ describe("what EC2 can give", () => {
 
   it("is no spot for half an hour after two interruptions within a quarter of one", () => {
     const capacity = createCapacity({ offerings, spot: true });
-    capacity.noteInterruption("i-1", now);
+    capacity.noteInterruption("i-1", now, now);
     expect(capacity.isSpotOff(now)).toBe(false);
-    capacity.noteInterruption("i-2", now + 15 * MINUTE - 1);
+    capacity.noteInterruption("i-2", now + 15 * MINUTE - 1, now + 15 * MINUTE - 1);
     const since = now + 15 * MINUTE - 1;
     expect(capacity.open(since)).toEqual({ purchase: "on-demand", offerings });
     expect(capacity.isSpotOff(since + 30 * MINUTE - 1)).toBe(true);
     expect(capacity.open(since + 30 * MINUTE)).toEqual({ purchase: "spot", offerings });
   });
 
+  it("is on-demand alone for who asks for nothing else", () => {
+    const capacity = createCapacity({ offerings, spot: true });
+    expect(capacity.open(now, true)).toEqual({ purchase: "on-demand", offerings });
+    capacity.noteLacking({ purchase: "on-demand", offering: null, scope: "purchase", now });
+    expect(capacity.open(now, true)).toEqual({ none: true, until: now + 3 * MINUTE });
+    expect(capacity.open(now)).toEqual({ purchase: "spot", offerings });
+  });
+
+  it("minds no interruption of long ago that is learned of only now", () => {
+    const capacity = createCapacity({ offerings, spot: true });
+    for (const id of ["i-1", "i-2", "i-3"]) {
+      capacity.noteInterruption(id, now - 15 * MINUTE, now);
+    }
+    expect(capacity.isSpotOff(now)).toBe(false);
+    capacity.noteInterruption("i-4", now, now);
+    expect(capacity.isSpotOff(now)).toBe(false);
+    capacity.noteInterruption("i-5", now - MINUTE, now);
+    expect(capacity.isSpotOff(now + 30 * MINUTE - 1)).toBe(true);
+    expect(capacity.isSpotOff(now + 30 * MINUTE)).toBe(false);
+  });
+
   it("minds no single interruption, nor two that lie apart, nor one that is told twice", () => {
     const capacity = createCapacity({ offerings, spot: true });
-    capacity.noteInterruption("i-1", now);
-    capacity.noteInterruption("i-1", now + MINUTE);
-    capacity.noteInterruption("i-2", now + 15 * MINUTE);
-    capacity.noteInterruption("i-1", now + 16 * MINUTE);
+    capacity.noteInterruption("i-1", now, now);
+    capacity.noteInterruption("i-1", now + MINUTE, now + MINUTE);
+    capacity.noteInterruption("i-2", now + 15 * MINUTE, now + 15 * MINUTE);
+    capacity.noteInterruption("i-1", now + 16 * MINUTE, now + 16 * MINUTE);
     expect(capacity.isSpotOff(now + 16 * MINUTE)).toBe(false);
   });
 });

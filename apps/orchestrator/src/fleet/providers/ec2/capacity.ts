@@ -24,11 +24,12 @@ type OpenOfferings =
 
 /** What this process has learned of what EC2 can give. Forgotten at a restart, when it is learned anew. */
 export interface Capacity {
-  open(now: Instant): OpenOfferings;
+  /** @param steady Whether spot is out of the question. */
+  open(now: Instant, steady?: boolean): OpenOfferings;
   /** EC2 could not give this: it is not asked for it for a while. Without an offering all of that purchase are meant. */
   noteLacking(lack: { purchase: Purchase; offering: Offering | null; scope: CapacityScope; now: Instant }): void;
-  /** EC2 took a spot machine back. Each instance counts once. */
-  noteInterruption(instanceId: string, now: Instant): void;
+  /** EC2 took a spot machine back, at that time or later. Each instance counts once, and one of long ago not at all. */
+  noteInterruption(instanceId: string, at: Instant, now: Instant): void;
   /** True while spot is left alone because machines were taken back. */
   isSpotOff(now: Instant): boolean;
 }
@@ -47,8 +48,9 @@ export function createCapacity(options: { offerings: readonly Offering[]; spot: 
   const openOf = (purchase: Purchase, now: Instant): Offering[] =>
     offerings.filter((offering) => (asideUntil.get(keyOf(purchase, offering)) ?? 0) <= now);
 
-  function open(now: Instant): OpenOfferings {
-    const purchases: Purchase[] = spot && now >= spotOffUntil ? ["spot", "on-demand"] : ["on-demand"];
+  function open(now: Instant, steady = false): OpenOfferings {
+    const isSpotOpen = spot && !steady && now >= spotOffUntil;
+    const purchases: Purchase[] = isSpotOpen ? ["spot", "on-demand"] : ["on-demand"];
     for (const purchase of purchases) {
       const found = openOf(purchase, now);
       if (found.length > 0) {
@@ -70,14 +72,14 @@ export function createCapacity(options: { offerings: readonly Offering[]; spot: 
         asideUntil.set(keyOf(purchase, other), now + ASIDE_MS);
       }
     },
-    noteInterruption(instanceId, now) {
+    noteInterruption(instanceId, at, now) {
       if (interruptions.has(instanceId)) {
         return;
       }
-      interruptions.set(instanceId, now);
-      const recent = [...interruptions.values()].filter((at) => at > now - INTERRUPTION_WINDOW_MS);
-      if (recent.length >= INTERRUPTIONS_MAX) {
-        spotOffUntil = now + SPOT_OFF_MS;
+      interruptions.set(instanceId, at);
+      const recent = [...interruptions.values()].filter((one) => one > now - INTERRUPTION_WINDOW_MS);
+      if (at > now - INTERRUPTION_WINDOW_MS && recent.length >= INTERRUPTIONS_MAX) {
+        spotOffUntil = Math.max(spotOffUntil, Math.max(...recent) + SPOT_OFF_MS);
       }
       forgetOld(interruptions, now);
     },

@@ -26,6 +26,8 @@ export interface SeenInstance extends ThingTags {
   readonly state: "pending" | "running" | "shutting-down" | "terminated" | "stopping" | "stopped";
   readonly address: string | null;
   readonly launchedAt: Instant | null;
+  /** EC2 may take it back. */
+  readonly spot: boolean;
   /** EC2 took it back. */
   readonly interrupted: boolean;
   /** While it lives: afterwards EC2 no longer says what it had. */
@@ -89,22 +91,52 @@ export async function findLiving(
   { ec2, pause }: { ec2: EC2Client; pause: Pause },
   ids: readonly string[],
 ): Promise<ReadonlySet<string>> {
-  const living = new Set<string>();
+  const found = await byId("instances", pause, { filter: "instance-id", ids }, async (request) => {
+    const page = await ec2.send(new DescribeInstancesCommand(request), bounded());
+    const items = (page.Reservations ?? []).flatMap(({ Instances }) => Instances ?? []);
+    return { items, next: page.NextToken };
+  });
+  const living = found.filter(({ State }) => State?.Name !== "terminated");
+  return new Set(living.flatMap(({ InstanceId }) => InstanceId ?? []));
+}
+
+/** Those of these volumes and network interfaces that are there, whatever tags they have; else as `findLiving`. */
+export async function findThings(
+  { ec2, pause }: { ec2: EC2Client; pause: Pause },
+  ids: { volumes: readonly string[]; interfaces: readonly string[] },
+): Promise<SeenThing[]> {
+  const disks = byId("volumes", pause, { filter: "volume-id", ids: ids.volumes }, async (request) => {
+    const page = await ec2.send(new DescribeVolumesCommand(request), bounded());
+    return { items: page.Volumes ?? [], next: page.NextToken };
+  });
+  const cardIds = { filter: "network-interface-id", ids: ids.interfaces };
+  const cards = byId("network interfaces", pause, cardIds, async (request) => {
+    const page = await ec2.send(new DescribeNetworkInterfacesCommand(request), bounded());
+    return { items: page.NetworkInterfaces ?? [], next: page.NextToken };
+  });
+  const [volumes, interfaces] = await Promise.all([disks, cards]);
+  return [...volumes.flatMap(seenVolume), ...interfaces.flatMap(seenInterface)];
+}
+
+interface PageRequest {
+  readonly Filters: { readonly Name: string; readonly Values: string[] }[];
+  readonly MaxResults: number;
+  readonly NextToken: string | undefined;
+}
+
+async function byId<Item>(
+  what: string,
+  pause: Pause,
+  { filter, ids }: { filter: string; ids: readonly string[] },
+  readPage: (request: PageRequest) => Promise<{ items: Item[]; next: string | undefined }>,
+): Promise<Item[]> {
+  const found: Item[] = [];
   for (let at = 0; at < ids.length; at += FILTER_VALUES_MAX) {
-    const Filters = [{ Name: "instance-id", Values: ids.slice(at, at + FILTER_VALUES_MAX) }];
-    const found = await readPages("instances", pause, async (NextToken) => {
-      const request = { Filters, MaxResults: PAGE_SIZE, NextToken };
-      const page = await ec2.send(new DescribeInstancesCommand(request), bounded());
-      const items = (page.Reservations ?? []).flatMap(({ Instances }) => Instances ?? []);
-      return { items, next: page.NextToken };
-    });
-    for (const { InstanceId: id, State } of found) {
-      if (id !== undefined && State?.Name !== "terminated") {
-        living.add(id);
-      }
-    }
+    const Filters = [{ Name: filter, Values: ids.slice(at, at + FILTER_VALUES_MAX) }];
+    const ask = (NextToken: string | undefined) => readPage({ Filters, MaxResults: PAGE_SIZE, NextToken });
+    found.push(...(await readPages(what, pause, ask)));
   }
-  return living;
+  return found;
 }
 
 async function readPages<Item>(
@@ -126,7 +158,7 @@ async function readPages<Item>(
 }
 
 function seenInstance(instance: Instance): SeenInstance {
-  const { InstanceId: id = "", State, StateReason, Tags, LaunchTime, PrivateIpAddress } = instance;
+  const { InstanceId: id = "", State, StateReason, Tags, LaunchTime, PrivateIpAddress, InstanceLifecycle } = instance;
   const machine = machineIdOf(id);
   const state = State?.Name;
   if (machine === null || state === undefined) {
@@ -139,6 +171,7 @@ function seenInstance(instance: Instance): SeenInstance {
     state,
     address: PrivateIpAddress ?? null,
     launchedAt: LaunchTime?.getTime() ?? null,
+    spot: InstanceLifecycle === "spot",
     interrupted: StateReason?.Code === "Server.SpotInstanceTermination",
     volumes: (instance.BlockDeviceMappings ?? []).flatMap(({ Ebs }) => Ebs?.VolumeId ?? []),
     interfaces: (instance.NetworkInterfaces ?? []).flatMap(({ NetworkInterfaceId }) => NetworkInterfaceId ?? []),

@@ -1,8 +1,8 @@
 import type { EC2Client } from "@aws-sdk/client-ec2";
-import { AppError, type Clock, type Evidence, type Instant, type MachineId } from "@mayfly/core";
+import { AppError, type Clock, type Evidence, type Instant, type KnownMachine, type MachineId } from "@mayfly/core";
 import type { Logger } from "pino";
-import { absenceChecks, hasEnded, isOwn, type Trace } from "./absence.ts";
-import { findLiving, type SeenInstance, type SeenThing } from "./describe.ts";
+import { absenceChecks, hasEnded, isOwn, leftOf, type Trace } from "./absence.ts";
+import { findLiving, findThings, type SeenInstance, type SeenThing } from "./describe.ts";
 import type { Pause } from "./ec2-client.ts";
 import { instanceIdOf } from "./machine-id.ts";
 import { createRemovals, type Removals } from "./removals.ts";
@@ -11,6 +11,11 @@ import type { Traces } from "./traces.ts";
 
 /** Machines that are to go at about the same time go in one call. */
 const GATHER_MS = 100;
+/**
+ * What ended machines had is looked at for all of them together: four calls in so long, however many end. The first after
+ * a pause does not wait.
+ */
+const PARTS_MS = 15_000;
 
 export interface DestroyDeps {
   readonly ec2: EC2Client;
@@ -25,7 +30,7 @@ export interface DestroyDeps {
 /** Ends machines and proves it: so many calls in one go, however many machines. */
 export interface Destroyer {
   /** Idempotent. Throws MACHINE_NOT_GONE until everything of the machine was looked for and not found. */
-  ensureDestroyed(id: MachineId): Promise<Evidence>;
+  ensureDestroyed(id: MachineId, known?: KnownMachine): Promise<Evidence>;
   /** Deletes what is attached to nothing and was left behind. Throws PROVIDER_UNAVAILABLE. */
   tidy(): Promise<void>;
 }
@@ -34,6 +39,7 @@ export function createDestroyer(deps: DestroyDeps): Destroyer {
   let wanted = new Map<string, PromiseWithResolvers<Evidence>>();
   let busy = false;
   const removals = createRemovals(deps);
+  const isTimeForParts = createPace(deps.clock, PARTS_MS);
 
   async function work(): Promise<void> {
     busy = true;
@@ -41,16 +47,19 @@ export function createDestroyer(deps: DestroyDeps): Destroyer {
       await deps.pause(GATHER_MS);
       const batch = wanted;
       wanted = new Map();
-      await destroyBatch(deps, removals, batch);
+      await destroyBatch({ ...deps, removals, isTimeForParts }, batch);
     }
     busy = false;
   }
 
   return {
-    async ensureDestroyed(id) {
+    async ensureDestroyed(id, known) {
       const instanceId = instanceIdOf(id);
       if (instanceId === null) {
         return { at: deps.clock.now(), checks: [{ what: `an instance that could be machine ${id}`, absent: true }] };
+      }
+      if (known !== undefined) {
+        deps.traces.learn(instanceId, known, deps.clock.now());
       }
       const promised = wanted.get(instanceId) ?? Promise.withResolvers<Evidence>();
       wanted.set(instanceId, promised);
@@ -66,9 +75,25 @@ export function createDestroyer(deps: DestroyDeps): Destroyer {
 type Checks = Evidence["checks"];
 type Batch = ReadonlyMap<string, PromiseWithResolvers<Evidence>>;
 
-async function destroyBatch(deps: DestroyDeps, removals: Removals, batch: Batch): Promise<void> {
+type BatchDeps = DestroyDeps & { readonly removals: Removals; readonly isTimeForParts: () => boolean };
+
+/** Says yes at most once in so long. */
+function createPace(clock: Clock, everyMs: number): () => boolean {
+  let last = Number.NEGATIVE_INFINITY;
+  return () => {
+    const now = clock.now();
+    // A clock that was set back holds up nothing.
+    if (Math.abs(now - last) < everyMs) {
+      return false;
+    }
+    last = now;
+    return true;
+  };
+}
+
+async function destroyBatch(deps: BatchDeps, batch: Batch): Promise<void> {
   try {
-    const found = await look(deps, removals, [...batch.keys()]);
+    const found = await look(deps, [...batch.keys()]);
     for (const [id, promised] of batch) {
       answer(promised, found.get(id) ?? [], deps.clock.now());
     }
@@ -79,35 +104,66 @@ async function destroyBatch(deps: DestroyDeps, removals: Removals, batch: Batch)
   }
 }
 
-async function look(deps: DestroyDeps, removals: Removals, ids: readonly string[]): Promise<Map<string, Checks>> {
-  const { clock, things, traces } = deps;
-  const { begunAt, value } = await terminate(deps, removals, ids);
+async function look(deps: BatchDeps, ids: readonly string[]): Promise<Map<string, Checks>> {
+  const { clock, things, traces, removals } = deps;
+  const { begunAt, value } = await terminate(deps, ids);
   const now = clock.now();
   const seen = new Map(value.map((instance) => [instance.id, instance]));
   const known = new Map(ids.map((id): [string, Trace] => [id, traces.ask(id, seen.has(id), now)]));
   const over = [...known].filter(([id, trace]) => hasEnded({ seen: seen.get(id), trace, now }));
+  if (over.length === 0 || !deps.isTimeForParts()) {
+    return checksOf(known, { ended: new Map(over), lives: () => null, things: null });
+  }
   // The listing goes by the fleet's tag: a machine without it is not listed and may well live.
   const unlisted = new Set(over.map(([id]) => id).filter((id) => !seen.has(id)));
   const living = await findLiving(deps, [...unlisted]);
   const ended = new Map(over.filter(([id]) => !living.has(id)));
-  // Read after the listing that shows their end: what a dying machine still has is no leak.
-  const present = ended.size === 0 ? null : (await things.after(begunAt)).value;
-  if (present !== null) {
-    await removals.removeLoose(present, (thing) => [...ended].some(([id, trace]) => isOwn(id, trace, thing)));
+  const lives = (id: string): boolean | null => (unlisted.has(id) ? living.has(id) : null);
+  if (ended.size === 0) {
+    return checksOf(known, { ended, lives, things: null });
   }
+  // Read after the listing that shows their end: what a dying machine still has is no leak.
+  const present = await thingsOf(deps, (await things.after(begunAt)).value, ended);
+  await removals.removeLoose(present, (thing) => [...ended].some(([id, trace]) => isOwn(id, trace, thing)));
+  return checksOf(known, { ended, lives, things: present });
+}
+
+function checksOf(
+  known: ReadonlyMap<string, Trace>,
+  seen: {
+    ended: ReadonlyMap<string, Trace>;
+    lives: (id: string) => boolean | null;
+    things: readonly SeenThing[] | null;
+  },
+): Map<string, Checks> {
   return new Map(
-    [...known].map(([id, trace]) => {
-      const isOver = ended.has(id);
-      const lives = unlisted.has(id) ? living.has(id) : null;
-      return [id, absenceChecks({ instanceId: id, ended: isOver, lives, trace, things: isOver ? present : null })];
+    [...known].map(([instanceId, trace]) => {
+      const ended = seen.ended.has(instanceId);
+      const things = ended ? seen.things : null;
+      return [instanceId, absenceChecks({ instanceId, ended, lives: seen.lives(instanceId), trace, things })];
     }),
   );
 }
 
+/** What the fleet has, and what these had and is there without the fleet's tag. */
+async function thingsOf(
+  deps: DestroyDeps,
+  tagged: readonly SeenThing[],
+  ended: ReadonlyMap<string, Trace>,
+): Promise<readonly SeenThing[]> {
+  // Of what has left something anyhow nobody needs to know the rest yet.
+  const clean = [...ended].filter(([id, trace]) => leftOf(id, trace, tagged).length === 0).map(([, trace]) => trace);
+  const unseen = (ids: (trace: Trace) => ReadonlySet<string>) => clean.flatMap((trace) => [...ids(trace)]);
+  const untagged = await findThings(deps, {
+    volumes: unseen(({ volumes }) => volumes),
+    interfaces: unseen(({ interfaces }) => interfaces),
+  });
+  return [...tagged, ...untagged];
+}
+
 /** Asks for the end of what still lives. Answers a listing that was read afterwards. */
 async function terminate(
-  { clock, instances }: DestroyDeps,
-  removals: Removals,
+  { clock, instances, removals }: BatchDeps,
   ids: readonly string[],
 ): Promise<Reading<readonly SeenInstance[]>> {
   const before = await instances.recent();

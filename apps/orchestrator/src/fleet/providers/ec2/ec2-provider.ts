@@ -1,17 +1,22 @@
 import { createHash } from "node:crypto";
+import { setTimeout as delay } from "node:timers/promises";
 import { type EC2Client, GetConsoleOutputCommand } from "@aws-sdk/client-ec2";
-import type { Clock, Digest, Ec2Config, Instant, PlannedLaunch, PresentMachine, Provider } from "@mayfly/core";
+import { type Clock, type Digest, type Ec2Config, type Instant, limits, type MachineId } from "@mayfly/core";
+import type { PlannedLaunch, PresentMachine, Provider } from "@mayfly/core";
 import type { Logger } from "pino";
+import type { RequestBucket } from "../../../store/request-bucket.ts";
 import { listingLagMs } from "./absence.ts";
 import { type Capacity, createCapacity } from "./capacity.ts";
 import { createDescribe, type SeenInstance } from "./describe.ts";
 import { createDestroyer } from "./destroy.ts";
 import { bounded, type Pause, systemPause } from "./ec2-client.ts";
+import { createInterruptions } from "./interruptions.ts";
 import { launchMachines } from "./launch.ts";
-import type { Ec2Plan } from "./launch-request.ts";
+import { type Ec2Plan, readPlan } from "./launch-request.ts";
 import { instanceIdOf } from "./machine-id.ts";
-import { createRequestBucket, type RequestBucket } from "./request-bucket.ts";
+import { createRequestBucket } from "./request-bucket.ts";
 import { createSharedReading } from "./shared-reading.ts";
+import { createTemplateGuard } from "./template-guard.ts";
 import { createTraces } from "./traces.ts";
 
 /** One call for many machines is the only way past EC2's bounds on calls; a failed one is a loss of this many. */
@@ -21,6 +26,8 @@ const LAUNCH_COUNT_MAX = 50;
  * an account, however many machines.
  */
 const LISTING_MS = 3_000;
+/** What a listing waits for a look at the launch template: so long that it is nearly always over. */
+const LOOK_PATIENCE_MS = 2_000;
 /** What was left behind is looked for this often; it costs little meanwhile. */
 const TIDY_MS = 60_000;
 /** Fewer, and a shortage of one instance type in one zone is a shortage of machines. */
@@ -40,8 +47,13 @@ export interface Ec2ProviderOptions {
 
 /** Machines as EC2 instances. */
 export interface Ec2Provider extends Provider {
-  /** EC2 has announced that it takes this instance back. The listing says so too, later; each counts once. */
-  noteInterruption(instanceId: string): void;
+  /**
+   * What our own listing says of a machine that somebody has told something about: EC2 takes or took it back, it has
+   * ended, or neither, which is the answer for what is not ours too. Throws PROVIDER_UNAVAILABLE.
+   *
+   * @param warned Whether EC2 has announced that it takes it back: the listing cannot say so before it has.
+   */
+  lookUp(machine: MachineId, warned: boolean): Promise<"taken back" | "ended" | null>;
 }
 
 /**
@@ -60,15 +72,18 @@ export function createEc2Provider(options: Ec2ProviderOptions): Ec2Provider {
     );
   }
   const capacity = createCapacity({ offerings, spot: config.spot });
+  const interruptions = createInterruptions(capacity);
   const describe = createDescribe({ ec2, fleet: config.fleet, pause });
   const traces = createTraces();
+  const guard = createTemplateGuard({ ec2, clock, pause, log });
+  const template = { id: config.launchTemplate.id, version: String(config.launchTemplate.version) };
   const shared = { everyMs: LISTING_MS, clock, pause };
   const instances = createSharedReading<readonly SeenInstance[]>({
     ...shared,
     read: describe.instances,
     onRead(reading) {
       traces.note(reading);
-      noteInterruptions(capacity, reading.value, clock.now());
+      interruptions.noteReading(reading.value, clock.now());
     },
   });
   const things = createSharedReading({ ...shared, read: describe.things });
@@ -83,6 +98,38 @@ export function createEc2Provider(options: Ec2ProviderOptions): Ec2Provider {
     await destroyer.tidy().catch((err: unknown) => log.warn({ err }, "what machines left behind cannot be seen"));
   }
 
+  function templateWait(): { wait: string; until: Instant } | null {
+    const objection = guard.objection(template, config.image);
+    return objection === null ? null : { wait: objection.why, until: objection.until };
+  }
+
+  async function lookUp(machine: MachineId, warned: boolean): Promise<"taken back" | "ended" | null> {
+    const { value } = await instances.after(clock.now());
+    const seen = value.find((one) => one.machine === machine);
+    if (seen === undefined) {
+      return null;
+    }
+    if (seen.interrupted) {
+      return "taken back";
+    }
+    if (seen.state !== "pending" && seen.state !== "running") {
+      return "ended";
+    }
+    if (!warned || !seen.spot) {
+      return null;
+    }
+    interruptions.noteWarning(seen.id, clock.now());
+    return "taken back";
+  }
+
+  /** Nothing is launched before the look is over, so nobody else needs to wait for a slow one. */
+  async function lookSoon(): Promise<void> {
+    const over = new AbortController();
+    const tooLong = delay(LOOK_PATIENCE_MS, undefined, { signal: over.signal }).catch(() => undefined);
+    await Promise.race([guard.look(template, config.image), tooLong]);
+    over.abort();
+  }
+
   return {
     name: "ec2",
     acceleration: "cloud",
@@ -90,19 +137,30 @@ export function createEc2Provider(options: Ec2ProviderOptions): Ec2Provider {
     spec: specOf(config),
     launchCountMax: LAUNCH_COUNT_MAX,
     listingLagMs,
-    planLaunch: (count) => planLaunch({ config, capacity, bucket, now: clock.now(), count }),
-    ensureLaunched: (launch) => launchMachines({ ec2, clock, pause, capacity, bucket, instances }, launch),
+    bootMs: limits.cloudBootMs,
+    planLaunch: (count, steady = false) =>
+      templateWait() ?? planLaunch({ config, capacity, bucket, now: clock.now(), count, steady }),
+    heldUp: () => templateWait() ?? pauseOf(bucket, clock.now()),
+    isTakenBack: interruptions.has,
+    async ensureLaunched(launch) {
+      await guard.ensureGood(readPlan(launch.plan).template, launch.image);
+      return launchMachines({ ec2, clock, pause, log, capacity, bucket, instances }, launch);
+    },
     async list(after) {
       const { value } = await (after === undefined ? instances.recent() : instances.after(after));
       // Whoever asks about a moment is waiting for the answer.
       if (after === undefined) {
+        await lookSoon();
+        await bucket
+          .refresh()
+          .catch((err: unknown) => log.warn({ err }, "what others know of EC2's pace is not known"));
         await tidyNowAndThen();
       }
       return value.filter(({ state }) => state !== "terminated").map(presentMachine);
     },
     readConsole: (id) => readConsole(ec2, instanceIdOf(id)),
     ensureDestroyed: destroyer.ensureDestroyed,
-    noteInterruption: (instanceId) => capacity.noteInterruption(instanceId, clock.now()),
+    lookUp,
   };
 }
 
@@ -112,15 +170,19 @@ function planLaunch(options: {
   bucket: RequestBucket;
   now: Instant;
   count: number;
+  steady: boolean;
 }): PlannedLaunch {
-  const { config, capacity, bucket, now, count } = options;
-  if (now < bucket.pausedUntil()) {
-    return { wait: "AWS, which asked for fewer launches", until: bucket.pausedUntil() };
+  const { config, capacity, bucket, now, count, steady } = options;
+  const pause = pauseOf(bucket, now);
+  if (pause !== null) {
+    return pause;
   }
-  const open = capacity.open(now);
+  const open = capacity.open(now, steady);
   if ("none" in open) {
     const all = config.instanceTypes.length * config.subnets.length;
-    return { wait: `capacity at AWS, which has none of ${all} offerings`, until: open.until };
+    const why = config.spot && capacity.isSpotOff(now) ? "; spot is left alone since AWS took machines back" : "";
+    const what = steady ? "on-demand capacity" : "capacity";
+    return { wait: `${what} at AWS, which has none of ${all} offerings${why}`, until: open.until };
   }
   const { id, version } = config.launchTemplate;
   const plan = {
@@ -129,7 +191,12 @@ function planLaunch(options: {
     template: { id, version: String(version) },
     offerings: open.offerings.map(({ subnet, type }) => ({ subnet, type })),
   } satisfies Ec2Plan;
-  return { plan, count: Math.min(count, LAUNCH_COUNT_MAX) };
+  return { plan, count: Math.min(count, LAUNCH_COUNT_MAX), interruptible: open.purchase === "spot" };
+}
+
+function pauseOf(bucket: RequestBucket, now: Instant): { wait: string; until: Instant } | null {
+  const until = bucket.pausedUntil();
+  return now < until ? { wait: "AWS, which asked for fewer launches", until } : null;
 }
 
 /** Everything that decides what a new machine is made of: whoever has another one is drained. */
@@ -138,14 +205,9 @@ function specOf({ launchTemplate, image, instanceTypes }: Ec2Config): Digest {
   return `sha256:${createHash("sha256").update(parts).digest("hex")}` as Digest;
 }
 
-function noteInterruptions(capacity: Capacity, seen: readonly SeenInstance[], now: Instant): void {
-  for (const { id } of seen.filter(({ interrupted }) => interrupted)) {
-    capacity.noteInterruption(id, now);
-  }
-}
-
-function presentMachine({ machine, launch, state, address, spec }: SeenInstance): PresentMachine {
-  return { id: machine, launch, running: state === "pending" || state === "running", address, spec };
+function presentMachine({ machine, launch, state, address, spec, volumes, interfaces }: SeenInstance): PresentMachine {
+  const running = state === "pending" || state === "running";
+  return { id: machine, launch, running, address, spec, parts: [...volumes, ...interfaces] };
 }
 
 /** Best effort: EC2 keeps a console late, seldom, or not at all. */

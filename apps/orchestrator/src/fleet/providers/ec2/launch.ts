@@ -1,12 +1,14 @@
 import { CreateFleetCommand, type CreateFleetCommandOutput, type EC2Client } from "@aws-sdk/client-ec2";
 import { AppError, type Clock, type Launch, type Launched, type MachineId, type Shortfall } from "@mayfly/core";
+import type { Logger } from "pino";
+import type { RequestBucket } from "../../../store/request-bucket.ts";
+import { listingLagMs } from "./absence.ts";
 import type { Capacity } from "./capacity.ts";
 import type { SeenInstance } from "./describe.ts";
 import { bounded, inOneLine, type Pause, saidBy } from "./ec2-client.ts";
 import { capacityScope, codeOf, faultOf, faultOfCode } from "./ec2-faults.ts";
 import { type Ec2Plan, readPlan, requestOf } from "./launch-request.ts";
 import { machineIdOf } from "./machine-id.ts";
-import type { RequestBucket } from "./request-bucket.ts";
 import type { SharedReading } from "./shared-reading.ts";
 
 /** The same request is made this often here; whoever asked for the launch asks again later. */
@@ -21,6 +23,7 @@ export interface LaunchDeps {
   readonly ec2: EC2Client;
   readonly clock: Clock;
   readonly pause: Pause;
+  readonly log: Logger;
   readonly capacity: Capacity;
   readonly bucket: RequestBucket;
   readonly instances: SharedReading<readonly SeenInstance[]>;
@@ -52,6 +55,13 @@ export async function launchMachines(deps: LaunchDeps, launch: Launch): Promise<
   }
 }
 
+/** Said once for each pause, however many launches wait for its end. */
+async function noteThrottled({ bucket, clock, log }: LaunchDeps): Promise<void> {
+  if (await bucket.noteThrottled()) {
+    log.warn({ ms: bucket.pausedUntil() - clock.now() }, "EC2 asked for fewer launches: none goes out for so long");
+  }
+}
+
 async function takeTurn({ bucket, clock, pause }: LaunchDeps): Promise<void> {
   const giveUpAt = clock.now() + TURN_MS_MAX;
   for (;;) {
@@ -78,7 +88,7 @@ async function interpretFault(
   const fault = faultOf(error);
   switch (fault) {
     case "throttled":
-      await deps.bucket.noteThrottled();
+      await noteThrottled(deps);
       throw new AppError("PROVIDER_UNAVAILABLE", "EC2 asked for fewer launches; this one waits", { cause: error });
     case "unknown":
       if (isLast) {
@@ -107,10 +117,11 @@ async function interpretFault(
  * is all there is to know of it.
  */
 async function adopt(deps: LaunchDeps, launch: Launch, cause: unknown): Promise<Launched> {
+  // Whatever it made was made before now, and EC2 may not list it yet.
+  await deps.pause(listingLagMs);
   const { value } = await deps.instances.after(deps.clock.now());
-  const machines = value
-    .filter((seen) => seen.launch === launch.id && seen.state !== "terminated" && seen.state !== "shutting-down")
-    .map(({ machine }) => machine);
+  // Those that ended meanwhile too: they were launched, and what they had must be looked for.
+  const machines = value.filter((seen) => seen.launch === launch.id).map(({ machine }) => machine);
   if (machines.length === 0) {
     throw new AppError("MACHINE_LAUNCH_FAILED", "EC2 knows the launch as another request, and lists no machine of it", {
       cause,
@@ -120,9 +131,10 @@ async function adopt(deps: LaunchDeps, launch: Launch, cause: unknown): Promise<
 }
 
 async function interpret(
-  { capacity, bucket, clock }: LaunchDeps,
+  deps: LaunchDeps,
   made: { launch: Launch; plan: Ec2Plan; answer: CreateFleetCommandOutput },
 ): Promise<Launched> {
+  const { capacity, clock } = deps;
   const { launch, plan, answer } = made;
   const ids = (answer.Instances ?? []).flatMap(({ InstanceIds }) => InstanceIds ?? []);
   const machines = ids.map(machineIdOf).filter((id) => id !== null);
@@ -142,7 +154,7 @@ async function interpret(
       capacity.noteLacking({ purchase: plan.purchase, offering, scope, now: clock.now() });
       isLacking = true;
     } else if (faultOfCode(code) === "throttled") {
-      await bucket.noteThrottled();
+      await noteThrottled(deps);
     } else {
       // Whatever EC2 has against this one, it must not keep the others and the other purchase from being tried.
       capacity.noteLacking({ purchase: plan.purchase, offering, scope: "offering", now: clock.now() });

@@ -1,25 +1,7 @@
 import type { Clock, Instant } from "@mayfly/core";
+import { pauseAfter, type RequestBucket } from "../../../store/request-bucket.ts";
 
-/** After a refusal nothing is asked for this long, twice as long each time in a row, up to the most. */
-const PAUSE_MS = 1_000;
-const PAUSE_MS_MAX = 60_000;
-
-/**
- * The right to ask EC2 for machines, which a whole account shares. One worker keeps it in memory; several would keep it
- * in Redis behind this interface.
- */
-export interface RequestBucket {
-  /** Takes one request out, or says when there may be one. */
-  take(): Promise<{ taken: true } | { taken: false; until: Instant }>;
-  /** EC2 refused one for coming too soon: nothing goes out for a while. */
-  noteThrottled(): Promise<void>;
-  /** EC2 took one: the next refusal is the first again. */
-  noteAccepted(): Promise<void>;
-  /** Until when EC2 asked us to wait, as far as this process knows; in the past when it did not. */
-  pausedUntil(): Instant;
-}
-
-/** A bucket that this process has for itself. */
+/** A bucket that this process has for itself: for commands that launch without a service, and so without Redis. */
 export function createRequestBucket(options: { clock: Clock; burst: number; perSecond: number }): RequestBucket {
   const { clock, burst, perSecond } = options;
   let tokens = burst;
@@ -49,17 +31,19 @@ export function createRequestBucket(options: { clock: Clock; burst: number; perS
       const now = clock.now();
       if (now < pausedUntil) {
         // One answer can say it of each of its offerings.
-        return;
+        return false;
       }
-      pausedUntil = now + Math.min(PAUSE_MS_MAX, PAUSE_MS * 2 ** refusals);
+      pausedUntil = now + pauseAfter(refusals);
       refusals += 1;
       // EC2's bucket is empty, so ours is: it starts anew after the pause.
       tokens = 0;
       filledAt = now;
+      return true;
     },
     async noteAccepted() {
       refusals = 0;
     },
     pausedUntil: () => pausedUntil,
+    refresh: () => Promise.resolve(),
   };
 }

@@ -31,6 +31,8 @@ export interface Sweep {
  * PROVIDER_UNAVAILABLE when the fleet cannot be read whole.
  *
  * @param dryRun Only says what is overdue.
+ * @param begin From 0 up to, not including, 1: where in a list to begin. One request takes no more than so many, and of
+ * those that are refused each time there may be as many.
  */
 export async function sweepFleet(options: {
   ec2: EC2Client;
@@ -38,8 +40,9 @@ export async function sweepFleet(options: {
   now: Instant;
   dryRun?: boolean;
   pause?: Pause;
+  begin?: () => number;
 }): Promise<Sweep> {
-  const { ec2, fleet, now, dryRun = false, pause = systemPause } = options;
+  const { ec2, fleet, now, dryRun = false, pause = systemPause, begin = Math.random } = options;
   const describe = createDescribe({ ec2, fleet, pause });
   const [instances, things] = await Promise.all([describe.instances(), describe.things()]);
   const plan = decideSweep({ instances, things, now });
@@ -48,11 +51,14 @@ export async function sweepFleet(options: {
   if (dryRun) {
     return { seen, overdue, removed: [], left: [] };
   }
-  const asked = [
-    ...(await terminateInstances(ec2, { listed: plan.instances.map(({ id }) => id), unlisted: [] })),
-    ...(await deleteThings(ec2, plan.things)),
-  ];
-  return { seen, overdue, ...outcomes(overdue, asked) };
+  const ofKind = (kind: SeenThing["kind"]) => turned(plan.things, begin).filter((thing) => thing.kind === kind);
+  // At once and each with its own bound: one kind that cannot be removed keeps no other waiting.
+  const asked = await Promise.all([
+    terminateInstances(ec2, { listed: turned(plan.instances, begin).map(({ id }) => id), unlisted: [] }),
+    deleteThings(ec2, ofKind("volume")),
+    deleteThings(ec2, ofKind("network interface")),
+  ]);
+  return { seen, overdue, ...outcomes(overdue, asked.flat()) };
 }
 
 /** Which of what a fleet has is past its deadline and the grace. Pure. */
@@ -74,6 +80,12 @@ export function decideSweep(options: {
     }),
     things: things.filter(({ loose, deadline, createdAt }) => loose && isOverdue(deadline, createdAt)),
   };
+}
+
+/** The same, from another place on. */
+function turned<T>(items: readonly T[], begin: () => number): T[] {
+  const at = Math.floor(begin() * items.length);
+  return [...items.slice(at), ...items.slice(0, at)];
 }
 
 function outcomes(overdue: readonly string[], asked: readonly Asked[]): Pick<Sweep, "removed" | "left"> {

@@ -9,6 +9,11 @@ export const tagKeys = {
   spec: "mayfly:spec",
 } as const;
 
+/** The fleet of `mayfly verify-ec2`: one of its own, so that neither it nor a service ends the other's machines. */
+export function trialFleetOf(fleet: string): string {
+  return `${fleet}-verify`;
+}
+
 /** Digits of the spec in a pool's name: enough to tell pools apart by eye. */
 const POOL_DIGITS = 12;
 const INSTANT = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{3}Z$/;

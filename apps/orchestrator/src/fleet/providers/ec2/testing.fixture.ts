@@ -64,6 +64,7 @@ export function seenInstance(overrides: Partial<SeenInstance> = {}): SeenInstanc
     state: "running",
     address: "10.0.0.1",
     launchedAt: 1_800_000_000_000,
+    spot: false,
     interrupted: false,
     volumes: ["vol-1"],
     interfaces: ["eni-1"],

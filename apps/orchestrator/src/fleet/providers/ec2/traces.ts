@@ -1,4 +1,4 @@
-import type { Instant, LaunchId } from "@mayfly/core";
+import type { Instant, KnownMachine, LaunchId } from "@mayfly/core";
 import type { Trace } from "./absence.ts";
 import type { SeenInstance } from "./describe.ts";
 import type { Reading } from "./shared-reading.ts";
@@ -6,12 +6,18 @@ import type { Reading } from "./shared-reading.ts";
 /** What nobody asks for and EC2 does not list is forgotten after this long. */
 const FORGET_MS = 60 * 60_000;
 
+/** Limit: how EC2's ids of volumes and network interfaces begin. */
+const VOLUME_ID = /^vol-[0-9a-f]{1,32}$/;
+const INTERFACE_ID = /^eni-[0-9a-f]{1,32}$/;
+
 /**
  * What each instance had while it lived, since EC2 no longer says that of one that has ended. In memory: after a restart
- * the tags of its launch have to do.
+ * what stands in the machine's record is learned from that.
  */
 export interface Traces {
   note(reading: Reading<readonly SeenInstance[]>): void;
+  /** What was written down of it, perhaps by a process before this one. Anything but ids of EC2 is passed over. */
+  learn(id: string, known: KnownMachine, now: Instant): void;
   /** What is known of one that is to go. Counts from the first time it is asked for and not listed. */
   ask(id: string, isListed: boolean, now: Instant): Trace;
 }
@@ -53,6 +59,12 @@ export function createTraces(): Traces {
           all.delete(id);
         }
       }
+    },
+    learn(id, { launch, parts }, now) {
+      const known = ensure(id, now);
+      known.launch ??= launch;
+      parts.filter((part) => VOLUME_ID.test(part)).forEach((part) => known.volumes.add(part));
+      parts.filter((part) => INTERFACE_ID.test(part)).forEach((part) => known.interfaces.add(part));
     },
     ask(id, isListed, now) {
       const known = ensure(id, now);

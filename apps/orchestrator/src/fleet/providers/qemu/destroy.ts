@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { type AbsenceCheck, AppError, type Clock, type Evidence, type MachineId } from "@mayfly/core";
 import type { ServiceUser } from "../../../confine/service-user.ts";
-import { type MachineFolder, machineFolder, readRecord } from "./machine-folder.ts";
+import { type MachineFolder, machineFolder, noteDestroyed, readRecord } from "./machine-folder.ts";
 import { listProcesses, machineOf } from "./processes.ts";
 
 /** A killed machine is gone within 30 ms; a busy kernel needs longer for a big one. Whoever asks will ask again. */
@@ -23,11 +23,23 @@ export interface DestroyDeps {
 export async function destroyMachine(deps: DestroyDeps, id: MachineId): Promise<Evidence> {
   const folder = machineFolder(deps.stateDir, id);
   const uid = await readMachineUid(deps, folder);
+  const note = () => noteDestroyed(deps.stateDir, id, deps.clock.now());
+  const isThere = !(await isAbsent(folder.root)) || (await isKept(deps.user, id));
+  // Before anything of it goes: after a crash nobody else would know that it was ever there. A full disk spares nobody.
+  const isNoted =
+    !isThere ||
+    (await note().then(
+      () => true,
+      () => false,
+    ));
   const giveUp = performance.now() + GONE_MS;
   while ((await killProcesses(deps.user, id, uid)) > 0 && performance.now() < giveUp) {
     await delay(LOOK_AGAIN_MS);
   }
   await rm(folder.root, { recursive: true, force: true });
+  if (!isNoted) {
+    await note();
+  }
   let checks = await look(deps.user, id, uid, folder);
   while (checks.some(({ absent }) => !absent) && performance.now() < giveUp) {
     await delay(LOOK_AGAIN_MS);
@@ -54,6 +66,10 @@ async function killProcesses(user: ServiceUser, id: MachineId, machineUid: numbe
     killQuietly(pid);
   }
   return keepers.length + processes.filter(({ uid }) => uid === machineUid).length;
+}
+
+async function isKept(user: ServiceUser, id: MachineId): Promise<boolean> {
+  return (await listProcesses(user.uid)).some((process) => machineOf(process, user.uid) === id);
 }
 
 function killQuietly(pid: number): void {

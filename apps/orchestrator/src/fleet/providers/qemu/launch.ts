@@ -13,6 +13,7 @@ import {
   machineFolder,
   type MachineRecord,
   readRecord,
+  wasDestroyed,
   writeRecord,
 } from "./machine-folder.ts";
 import { listProcesses, machineOf } from "./processes.ts";
@@ -39,7 +40,7 @@ export type Launch = (machine: { id: MachineId; deadline: Instant }) => Promise<
 /**
  * Starts machines: writes the record, starts the process in a session of its own (it outlives this service), waits until
  * QEMU answers, and completes the record. A crash anywhere between leaves a folder, and a process that carries the
- * machine's id, which is all that `list` and `ensureDestroyed` need.
+ * machine's id, which is all that `list` and `ensureDestroyed` need. One that was destroyed is not made again.
  */
 export function createLaunch(deps: LaunchDeps): Launch {
   let allocating: Promise<unknown> = Promise.resolve();
@@ -52,6 +53,10 @@ export function createLaunch(deps: LaunchDeps): Launch {
   }
 
   return async ({ id, deadline }) => {
+    if (await wasDestroyed(deps.stateDir, id)) {
+      // The launch was made and did not hear of it: its machine served, and is never made a second time (I1).
+      return;
+    }
     const folder = machineFolder(deps.stateDir, id);
     await ensureFolder(folder);
     if (await isRunning(deps, id)) {

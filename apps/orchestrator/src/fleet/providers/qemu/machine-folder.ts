@@ -1,6 +1,6 @@
-import { chmod, mkdir, readdir, readFile, rename, writeFile } from "node:fs/promises";
+import { chmod, mkdir, readdir, readFile, rename, rm, stat, utimes, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { AppError, isMachineId, type MachineId } from "@mayfly/core";
+import { AppError, type Instant, isMachineId, type MachineId } from "@mayfly/core";
 import { z } from "zod";
 
 /** Everything of one machine on the host's disk. Only the service's user can pass `root`. */
@@ -31,6 +31,8 @@ const recordSchema = z.strictObject({
 
 /** The kernel's limit for the path of a unix socket is 108 bytes with the final zero. */
 const SOCKET_PATH_BYTES_MAX = 107;
+/** Much longer than a launch may stay open, so that one asked again finds the note; short enough for few notes. */
+const REMEMBERED_MS = 60 * 60_000;
 /** A record is some 200 bytes. */
 const RECORD_CHARS_MAX = 10_000;
 
@@ -106,6 +108,46 @@ export async function writeRecord(folder: MachineFolder, record: MachineRecord):
 
 export function isMissing(error: unknown): boolean {
   return error instanceof Error && "code" in error && error.code === "ENOENT";
+}
+
+/**
+ * Notes that this machine was destroyed, so that nobody makes it again: its launch may not know yet that it was made.
+ * Forgets those of which no launch can be open any more.
+ */
+export async function noteDestroyed(stateDir: string, id: MachineId, now: Instant): Promise<void> {
+  const root = destroyedRoot(stateDir);
+  await mkdir(root, { recursive: true, mode: 0o700 });
+  const note = join(root, id);
+  await writeFile(note, "", { mode: 0o600 });
+  await utimes(note, now / 1000, now / 1000);
+  for (const other of (await readdir(root)).filter(isMachineId)) {
+    const at = await destroyedAt(stateDir, other);
+    // One from far ahead was written by a clock that was set back since.
+    if (at === null || Math.abs(now - at) > REMEMBERED_MS) {
+      await rm(join(root, other), { force: true });
+    }
+  }
+}
+
+/** Whether this machine was made and destroyed lately. */
+export async function wasDestroyed(stateDir: string, id: MachineId): Promise<boolean> {
+  return (await destroyedAt(stateDir, id)) !== null;
+}
+
+/** Null when there is no such note. */
+async function destroyedAt(stateDir: string, id: MachineId): Promise<Instant | null> {
+  try {
+    return (await stat(join(destroyedRoot(stateDir), id))).mtimeMs;
+  } catch (error) {
+    if (isMissing(error)) {
+      return null;
+    }
+    throw error;
+  }
+}
+
+function destroyedRoot(stateDir: string): string {
+  return join(stateDir, "destroyed");
 }
 
 function machinesRoot(stateDir: string): string {

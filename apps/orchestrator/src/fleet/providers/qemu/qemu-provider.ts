@@ -5,6 +5,7 @@ import {
   type Digest,
   type Evidence,
   type LaunchId,
+  limits,
   type MachineId,
   type PresentMachine,
   type Provider,
@@ -75,6 +76,7 @@ export function createQemuProvider(options: QemuProviderOptions): QemuProvider {
     spec: specOf(image.digest, shape),
     launchCountMax: 1,
     listingLagMs: 0,
+    bootMs: limits.bootMs,
     planLaunch: () => ({ plan: {}, count: 1 }),
     ensureLaunched: (wanted) => {
       const id = machineOfLaunch(wanted.id);

@@ -42,6 +42,16 @@ describe("withQmp", () => {
     await expect(withQmp({ folder, signal: soon() }, (execute) => execute("query-status"))).rejects.toThrow("hung up");
   });
 
+  it.each([
+    ["says its answer twice", '{"return":{"asked":"one"},"return":{"asked":"two"}}'],
+    ["nests without an end", `{"return":${"[".repeat(5_000)}${"]".repeat(5_000)}}`],
+    ["has more values than any answer", `{"return":[${"0,".repeat(10_000)}0]}`],
+  ])("passes over a line that %s", async (_what, line) => {
+    dial((command) => (command === "qmp_capabilities" ? ['{"return":{}}'] : [line, '{"return":{"asked":"this"}}']));
+    const answer = await withQmp({ folder, signal: soon() }, (execute) => execute("query-status"));
+    expect(answer).toEqual({ asked: "this" });
+  });
+
   it("stops waiting for a QEMU that never comes", async () => {
     const signal = AbortSignal.timeout(50);
     await expect(withQmp({ folder, signal }, (execute) => execute("query-status"))).rejects.toThrow("aborted");

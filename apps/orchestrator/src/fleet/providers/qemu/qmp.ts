@@ -3,11 +3,13 @@ import { chmod, rm } from "node:fs/promises";
 import { createServer, type Socket } from "node:net";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
-import { AppError } from "@mayfly/core";
+import { AppError, readStrictJson } from "@mayfly/core";
 import { z } from "zod";
 
 /** QEMU's answers are short; one that is longer did not come from QEMU as we know it. */
 const ANSWER_BYTES_MAX = 64 * 1024;
+/** An answer is some levels deep and has some hundred names and values. A guest that has taken QEMU over writes others. */
+const ANSWER_BOUNDS = { charsMax: ANSWER_BYTES_MAX, depthMax: 16, valuesMax: 4_096 } as const;
 
 const messageSchema = z.union([
   z.object({ QMP: z.unknown() }),
@@ -79,9 +81,6 @@ function converse(socket: Socket, signal: AbortSignal): Execute {
 }
 
 function parseMessage(line: string): z.infer<typeof messageSchema> | null {
-  try {
-    return messageSchema.safeParse(JSON.parse(line)).data ?? null;
-  } catch {
-    return null;
-  }
+  const read = readStrictJson(line, ANSWER_BOUNDS);
+  return read.ok ? (messageSchema.safeParse(read.value).data ?? null) : null;
 }

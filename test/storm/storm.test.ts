@@ -1,0 +1,94 @@
+import { describe, expect, it } from "vitest";
+import { type BendName, bends } from "./bends.ts";
+import { readOptions } from "./options.ts";
+import { isWell, renderReport } from "./report.ts";
+import { runStorm } from "./storm.ts";
+
+/** Many times what each takes on an idle host. */
+const STORM_MS = 300_000;
+/** Enough for each cap to bind, and for each rule to be needed. */
+const small = { seed: 3, runs: 60, atOnce: 24 };
+const few = { seed: 3, runs: 5, atOnce: 5 };
+
+describe("a storm", () => {
+  it(
+    "loses nothing, doubles nothing and leaves nothing, whatever EC2 and the service's crashes do",
+    async () => {
+      const report = await runStorm({ seed: 1, runs: 40, atOnce: 24, bend: null });
+      expect(report.words).toEqual([]);
+      expect(report.figures).toMatchObject({ runs: 40, lost: 0, doubled: 0, left: 0, capExceeded: 0 });
+      expect(isWell(report)).toBe(true);
+      expect(report.crashes).toBeGreaterThan(1);
+    },
+    STORM_MS,
+  );
+});
+
+describe("a storm in which a rule is bent", () => {
+  it.each<[BendName, "doubled" | "capExceeded"]>([
+    ["claim-unchecked", "doubled"],
+    ["machines-uncapped", "capExceeded"],
+    ["installation-uncapped", "capExceeded"],
+    ["hour-uncapped", "capExceeded"],
+    ["money-uncapped", "capExceeded"],
+  ])(
+    "notices %s at once",
+    async (name, figure) => {
+      const report = await runStorm({ ...small, bend: bends[name], chaos: { noCapacity: 0 }, endsAtBreach: true });
+      expect(report.figures[figure]).toBeGreaterThan(0);
+      expect(isWell(report)).toBe(false);
+      expect(renderReport(report)).toContain(`--seed ${small.seed} --runs ${small.runs} --at-once ${small.atOnce}`);
+    },
+    STORM_MS,
+  );
+
+  it.each<[BendName, "left" | "doubled"]>([
+    ["no-destroy", "left"],
+    ["publish-unchecked", "doubled"],
+  ])(
+    "notices %s in the end",
+    async (name, figure) => {
+      const report = await runStorm({ ...few, bend: bends[name], chaos: { leaks: 0.5 }, minutesMax: 10 });
+      expect(report.figures[figure]).toBeGreaterThan(0);
+      expect(isWell(report)).toBe(false);
+    },
+    STORM_MS,
+  );
+});
+
+describe("a storm whose launches forget tags", () => {
+  it(
+    "names what was made without them",
+    async () => {
+      const report = await runStorm({ ...few, bend: bends["no-tags"], endsAtBreach: true });
+      expect(report.words).toContainEqual(expect.stringMatching(/vol-\w+ was made without mayfly:fleet/));
+      expect(isWell(report)).toBe(false);
+    },
+    STORM_MS,
+  );
+});
+
+describe("the storm's options", () => {
+  it("are a thousand runs, two hundred at once, unless they are said", () => {
+    expect(readOptions([])).toMatchObject({ seed: 1, runs: 1_000, atOnce: 200, bend: null, json: false });
+    expect(readOptions(["--seed", "7", "--runs", "50", "--at-once", "9", "--bend", "no-tags", "--json"])).toMatchObject(
+      {
+        seed: 7,
+        runs: 50,
+        atOnce: 9,
+        bend: "no-tags",
+        json: true,
+      },
+    );
+  });
+
+  it.each([
+    ["--runs", "0"],
+    ["--runs", "1e3"],
+    ["--at-once", "-1"],
+    ["--seed", "x"],
+    ["--bend", "toString"],
+  ])("refuse %s %s", (name, value) => {
+    expect(() => readOptions([`${name}=${value}`])).toThrow(name);
+  });
+});
