@@ -22,8 +22,10 @@ export interface Lives {
   close(): Promise<void>;
 }
 
-export function createLives(deps: Omit<HostDeps, "fleet"> & { watch: Watch; store: Store; atOnce: number }): Lives {
-  const { time, chance, watch, store, atOnce } = deps;
+export function createLives(
+  deps: Omit<HostDeps, "fleet"> & { watch: Watch; store: Store; atOnce: number; firstCaps: number },
+): Lives {
+  const { time, chance, watch, store, atOnce, firstCaps } = deps;
   const bornAt = time.now();
   let host: Host | null = null;
   let crashes = 0;
@@ -32,7 +34,7 @@ export function createLives(deps: Omit<HostDeps, "fleet"> & { watch: Watch; stor
 
   async function begin(): Promise<void> {
     const dollars = await dollarsBy(store, bornAt, time.now());
-    const fleet = fleetFor(crashes, atOnce, { ...watch.usage(), dollars });
+    const fleet = fleetFor(firstCaps + crashes, atOnce, { ...watch.usage(), dollars });
     watch.setCaps(capsOf(fleet), time.now());
     host = await startHost({ ...deps, fleet });
     isUp = true;

@@ -16,7 +16,7 @@ export const RUN_MS_MAX = 10 * 60_000;
 const TASK_MS = 6 * 60_000;
 /** The first has more runs than any other: its cap binds about as often as that of all machines. */
 const INSTALLATIONS = 5;
-const SHARE_OF_FIRST = 0.35;
+export const SHARE_OF_FIRST = 0.35;
 const LABEL = "codex-storm";
 
 export interface StormRun {
@@ -28,8 +28,15 @@ export interface StormRun {
 }
 
 /** The run of one pull request, as a webhook would have made it. */
-export function createStormRun(number: number, chance: Chance, now: number, ids: Ids): StormRun {
-  const installation = chance.happens(SHARE_OF_FIRST) ? 1 : 2 + chance.below(INSTALLATIONS - 1);
+export function createStormRun(options: {
+  number: number;
+  chance: Chance;
+  now: number;
+  ids: Ids;
+  shareOfFirst: number;
+}): StormRun {
+  const { number, chance, now, ids, shareOfFirst } = options;
+  const installation = chance.happens(shareOfFirst) ? 1 : 2 + chance.below(INSTALLATIONS - 1);
   const head = createHash("sha1").update(`head ${number}`).digest("hex");
   const run = requestRun({
     id: ids.run(now),

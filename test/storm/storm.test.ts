@@ -2,12 +2,12 @@ import { describe, expect, it } from "vitest";
 import { type BendName, bends } from "./bends.ts";
 import { readOptions } from "./options.ts";
 import { isWell, renderReport } from "./report.ts";
-import { runStorm } from "./storm.ts";
+import { runStorm, type StormOptions } from "./storm.ts";
 
 /** Many times what each takes on an idle host. */
 const STORM_MS = 300_000;
 /** Enough for each cap to bind, and for each rule to be needed. */
-const small = { seed: 3, runs: 60, atOnce: 24 };
+const small = { seed: 3, runs: 100, atOnce: 100 };
 const few = { seed: 3, runs: 5, atOnce: 5 };
 
 describe("a storm", () => {
@@ -25,16 +25,17 @@ describe("a storm", () => {
 });
 
 describe("a storm in which a rule is bent", () => {
-  it.each<[BendName, "doubled" | "capExceeded"]>([
-    ["claim-unchecked", "doubled"],
-    ["machines-uncapped", "capExceeded"],
-    ["installation-uncapped", "capExceeded"],
-    ["hour-uncapped", "capExceeded"],
-    ["money-uncapped", "capExceeded"],
+  it.each<[BendName, "doubled" | "capExceeded", Pick<StormOptions, "firstCaps" | "shareOfFirst">]>([
+    ["claim-unchecked", "doubled", {}],
+    ["machines-uncapped", "capExceeded", {}],
+    ["installation-uncapped", "capExceeded", { shareOfFirst: 0.8 }],
+    ["hour-uncapped", "capExceeded", { firstCaps: 1 }],
+    ["money-uncapped", "capExceeded", { firstCaps: 2 }],
   ])(
     "notices %s at once",
-    async (name, figure) => {
-      const report = await runStorm({ ...small, bend: bends[name], chaos: { noCapacity: 0 }, endsAtBreach: true });
+    async (name, figure, where) => {
+      const bent = { ...where, bend: bends[name], chaos: { noCapacity: 0 }, endsAtBreach: true };
+      const report = await runStorm({ ...small, ...bent });
       expect(report.figures[figure]).toBeGreaterThan(0);
       expect(isWell(report)).toBe(false);
       expect(renderReport(report)).toContain(`--seed ${small.seed} --runs ${small.runs} --at-once ${small.atOnce}`);

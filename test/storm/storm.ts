@@ -15,7 +15,7 @@ import { createStormGitHub } from "./github.ts";
 import { createStormGuests, type StormGuests } from "./guests.ts";
 import { createLives, type Lives } from "./lives.ts";
 import { endOf, type StormReport } from "./report.ts";
-import { createStormIds, createStormRun, RUN_MS_MAX, type StormRun } from "./runs.ts";
+import { createStormIds, createStormRun, RUN_MS_MAX, SHARE_OF_FIRST, type StormRun } from "./runs.ts";
 import { chaos, isEmpty, limitCapacity, mistakeNextLaunch, pace, powerOff, settingsOf } from "./sky.ts";
 import { createVirtualTime } from "./time.ts";
 import { createWatch } from "./watch.ts";
@@ -50,6 +50,10 @@ export interface StormOptions {
   readonly endsAtBreach?: boolean;
   /** Ends it where it is. */
   readonly signal?: AbortSignal;
+  /** Which caps the first life has, as a number of `fleetFor`'s. */
+  readonly firstCaps?: number;
+  /** How many of the runs are of the first installation, 0 to 1. */
+  readonly shareOfFirst?: number;
   /** In place of what goes wrong at EC2 otherwise. */
   readonly chaos?: Partial<Chaos>;
   /** Told of how far it is, now and then. */
@@ -118,7 +122,7 @@ async function openWorld(options: StormOptions, place: { folder: string; redis: 
   const own = connectForCommands(place.redis);
   await waitUntilReady(own, REDIS_MS);
   const { store } = createStores({ redis: own, clock: { now: time.now } });
-  const lives: Lives = createLives({ ...host, watch, store, atOnce });
+  const lives: Lives = createLives({ ...host, watch, store, atOnce, firstCaps: options.firstCaps ?? 0 });
   const binding = { machines: 0, installation: 0, hour: 0, money: 0, capacity: 0 };
   const close = async (): Promise<void> => {
     await lives.close();
@@ -167,9 +171,10 @@ async function look(world: World): Promise<void> {
 
 async function submit(world: World, live: number): Promise<void> {
   const { options, time, chance, ids, store, runs, github, lives } = world;
+  const { shareOfFirst = SHARE_OF_FIRST } = options;
   const more = lives.isUp() ? Math.min(options.atOnce - live, options.runs - runs.size) : 0;
   for (let count = 0; count < more; count++) {
-    const made = createStormRun(runs.size + 1, chance, time.now(), ids);
+    const made = createStormRun({ number: runs.size + 1, chance, now: time.now(), ids, shareOfFirst });
     github.addPullRequest(made.number, made);
     runs.set(made.run.id, made);
     await store.commit([{ kind: "run", value: made.run, version: 0 }]);

@@ -104,6 +104,8 @@ export function registerAttemptRoutes(app: FastifyInstance, machine: MachineId, 
 
   app.post("/v1/freeze", async (request) => {
     const { run, attempt } = await authorise.capabilityOnceGood(machine, request.headers.authorization);
+    // Before it is written down, since the store may be slow or away, and after it, for what began meanwhile.
+    deps.gateway.cut(machine);
     await tell(run.id, { type: "frozen", machine });
     deps.gateway.cut(machine);
     deps.onModelDone(run.id, attempt.epoch);

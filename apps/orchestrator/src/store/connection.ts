@@ -3,6 +3,8 @@ import { Redis, type RedisOptions } from "ioredis";
 
 /** How long one command may take before the caller is told that the store does not answer. */
 const COMMAND_MS = 4_000;
+/** A host that vanished closes nothing: a connection on which nothing was answered for so long is made anew. */
+const SILENCE_MS = 8_000;
 /** Between two tries to reach a Redis that went away. */
 const RECONNECT_MS = 500;
 
@@ -14,7 +16,12 @@ export type RedisAddress = { readonly url: string } | { readonly socket: string 
  * and an agent its retry at once.
  */
 export function connectForCommands(address: RedisAddress): Redis {
-  return connect(address, { commandTimeout: COMMAND_MS, enableOfflineQueue: false, maxRetriesPerRequest: 0 });
+  return connect(address, {
+    commandTimeout: COMMAND_MS,
+    socketTimeout: SILENCE_MS,
+    enableOfflineQueue: false,
+    maxRetriesPerRequest: 0,
+  });
 }
 
 /** A connection for BullMQ, which waits as long as it takes. */
@@ -72,7 +79,13 @@ async function setting(redis: Redis, name: string): Promise<string | null> {
 
 function connect(address: RedisAddress, options: RedisOptions): Redis {
   const where = "url" in address ? address.url : address.socket;
-  const redis = new Redis(where, { ...options, replyMapping: "legacy" as const, retryStrategy: () => RECONNECT_MS });
+  const redis = new Redis(where, {
+    ...options,
+    replyMapping: "legacy" as const,
+    retryStrategy: () => RECONNECT_MS,
+    // One that became a replica answers reads and takes no write: its name leads to the new primary by now.
+    reconnectOnError: ({ message }) => message.startsWith("READONLY"),
+  });
   // Every caller learns of a failure from its own command; without a listener the process would end here.
   redis.on("error", () => undefined);
   return redis;
