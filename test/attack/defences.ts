@@ -169,8 +169,8 @@ const defencesWithoutMachine: readonly Defence[] = [
     row: "T19",
     name: "the limits of a budget",
     file: `${SERVICE}/store/model-spend.ts`,
-    find: "(tonumber(spent[k]) or 0) >= tonumber(limit)",
-    replace: "(tonumber(spent[k]) or 0) >= tonumber(limit) * 1000000",
+    find: "local left = limit - (tonumber(spent[k]) or 0)",
+    replace: "local left = limit * 1000000 - (tonumber(spent[k]) or 0)",
   },
   {
     row: "T19",
