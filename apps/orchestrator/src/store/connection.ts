@@ -3,8 +3,11 @@ import { Redis, type RedisOptions } from "ioredis";
 
 /** How long one command may take before the caller is told that the store does not answer. */
 const COMMAND_MS = 4_000;
-/** A host that vanished closes nothing: a connection on which nothing was answered for so long is made anew. */
-const SILENCE_MS = 8_000;
+/**
+ * A host that vanished closes nothing: a connection on which nothing was answered for so long is made anew. Several times
+ * COMMAND_MS, since one that only pauses goes on sooner on the connection there is.
+ */
+const SILENCE_MS = 20_000;
 /** Between two tries to reach a Redis that went away. */
 const RECONNECT_MS = 500;
 
