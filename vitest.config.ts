@@ -1,6 +1,6 @@
 import { defineConfig } from "vitest/config";
 
-/** Tests that boot machines or drive the whole service: one after the other, since two emulated machines fill a small host. */
+/** Tests that boot machines or drive the whole service: two files at a time, since two emulated machines fill a small host. */
 const machineTests = ["**/*.vm.test.ts", "test/{e2e,fault}/**/*.test.ts", "test/attack/{host,machine}.test.ts"];
 const everywhere = ["**/node_modules/**", "**/dist/**"];
 
@@ -21,7 +21,7 @@ export default defineConfig({
           name: "machine",
           include: machineTests,
           exclude: everywhere,
-          fileParallelism: false,
+          maxWorkers: 2,
           testTimeout: 300_000,
           hookTimeout: 300_000,
         },

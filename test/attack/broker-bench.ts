@@ -93,8 +93,8 @@ export async function startBroker(redis: TestRedis, script: Script, budgets = no
   const modelKey = randomIds.secret("sk-test");
   const model = await createFakeModel({ apiKey: modelKey, script });
   const { log } = createLog({ level: "silent" });
-  let now = Date.now();
-  const clock = { now: () => now };
+  let ahead = 0;
+  const clock = { now: () => Date.now() + ahead };
   const parts = buildGateway({ redis, url: model.url, clock, log, budgets, issuer: fixedKeyIssuer(modelKey) });
   const { store, records, credentials, upstream, gateway, authorise } = parts;
   const results = createResultStore({ redis: redis.redis, prefix: parts.prefix, keepMs: limits.finishedRunMs });
@@ -132,7 +132,7 @@ export async function startBroker(redis: TestRedis, script: Script, budgets = no
     model,
     modelKey,
     pass(ms) {
-      now += ms;
+      ahead += ms;
     },
     look: () => cutUnentitled({ gateway, authorise }),
     holdClaim() {
@@ -147,12 +147,12 @@ export async function startBroker(redis: TestRedis, script: Script, budgets = no
       return { held: held.promise, letGo: () => free.resolve() };
     },
     async addRun() {
-      const run = queuedRun(now);
+      const run = queuedRun(clock.now());
       await store.commit([{ kind: "run", value: run, version: 0 }]);
       return run.id;
     },
     async addMachine() {
-      const machine = bootingMachine(now);
+      const machine = bootingMachine(clock.now());
       await store.commit([{ kind: "machine", value: machine, version: 0 }]);
       await mkdir(join(folder, machine.id));
       await channels.ensureOpen(machine.id);

@@ -71,6 +71,7 @@ const endings: Record<EndingCode, { readonly group: keyof typeof groups; readonl
   answered: { group: "attempt", outcomes: ["succeeded"] },
   codex_failed: { group: "attempt", outcomes: ["failed"] },
   answer_missing: { group: "attempt", outcomes: ["failed"] },
+  setup_failed: { group: "attempt", outcomes: ["failed"] },
   gate_failed: { group: "attempt", outcomes: ["failed"] },
   agent_failed: { group: "attempt", outcomes: ["failed"] },
   deadline: { group: "attempt", outcomes: ["timed_out"] },

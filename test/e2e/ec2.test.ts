@@ -47,6 +47,7 @@ beforeAll(async () => {
     onInstance: guests.onInstance,
     pace: { pendingMs: 1_000, terminationMs: 1_000, skippedTerminationMs: 500 },
   });
+  ec2.place.image.tags["mayfly:image-digest"] = guests.image.digest;
   const scripts = [{ when: new RegExp(TWICE), script: () => (asked++ === 0 ? stall() : say(SAID)) }];
   world = await startWorld({ script: reviewer, scripts, environment: await settings() });
 }, START_MS);

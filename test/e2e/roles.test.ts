@@ -3,10 +3,11 @@ import { readFile, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Receipt } from "@mayfly/core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { connectForCommands, waitUntilReady } from "../../apps/orchestrator/src/store/connection.ts";
 import { addTemplate, createTestClient } from "../fakes/ec2/testing.ts";
 import { type Ec2Fake, startEc2Fake } from "../fakes/ec2/server.ts";
 import { createFakeGitHub, type FakeGitHub } from "../fakes/github/server.ts";
-import { run, say } from "../fakes/model/script.ts";
+import { run, say, stall } from "../fakes/model/script.ts";
 import { createFakeModel, type FakeModel } from "../fakes/model/server.ts";
 import { createEc2Guests, type Ec2Guests } from "../support/ec2-guests.ts";
 import { type Balancer, freePort, type Host, startBalancer, startHost, startSharedRedis } from "../support/hosts.ts";
@@ -54,6 +55,8 @@ let shared: Awaited<ReturnType<typeof makeStateDir>>;
 let balancer: Balancer;
 let hosts: Hosts;
 let world: TestWorld;
+/** Whether the model answers the next run's first call with the beginning of an answer alone. */
+let isHeld = false;
 
 beforeAll(async () => {
   const port = await freePort();
@@ -67,10 +70,16 @@ beforeAll(async () => {
     onInstance: guests.onInstance,
     pace: { pendingMs: 1_000, terminationMs: 1_000, skippedTerminationMs: 500 },
   });
+  ec2.place.image.tags["mayfly:image-digest"] = guests.image.digest;
   github = await createFakeGitHub({ webhookSecret });
   model = await createFakeModel({
     apiKey: modelKey,
-    script: ({ step }) => (step === 0 ? run(`sleep ${AT_WORK_S}`, { yieldTimeMs: 60_000 }) : say(SAID)),
+    script: ({ step }) =>
+      isHeld
+        ? [stall({ times: 1 }), say(SAID)]
+        : step === 0
+          ? run(`sleep ${AT_WORK_S}`, { yieldTimeMs: 60_000 })
+          : say(SAID),
   });
   hosts = await startHosts(doors);
   github.setWebhook({ url: hosts.intake.service.addresses.webhook });
@@ -116,6 +125,24 @@ describe("a service on several hosts", () => {
     expect([alone.code, alone.stderr]).toEqual([2, expect.stringContaining("add broker")]);
   });
 
+  it("refuses a host whose folder is not the others', though its settings are good", async () => {
+    const state = await makeStateDir();
+    try {
+      const refused = await mayfly(["serve", "--roles", "web"], {
+        MAYFLY_STATE_DIR: state.path,
+        MAYFLY_SHARED_DIR: join(state.path, "shared"),
+        MAYFLY_REDIS_URL: redis.url,
+        MAYFLY_LISTEN_INTERNAL_PORT: "0",
+      });
+      expect([refused.code, refused.stderr]).toEqual([
+        2,
+        expect.stringContaining("set shared_dir (MAYFLY_SHARED_DIR)"),
+      ]);
+    } finally {
+      await state.remove();
+    }
+  });
+
   it(
     "brings a run to its end when one worker and the machine's broker fail in its midst",
     { timeout: RUN_MS + LONG_RUN_MS + MORE_MS },
@@ -157,27 +184,103 @@ describe("a service on several hosts", () => {
     },
   );
 
+  it(
+    "ends the channel and the model call of a broker whose Redis hangs, and brings the run to its end once it answers",
+    { timeout: RUN_MS + LONG_RUN_MS + MORE_MS },
+    async () => {
+      const { url } = brokerLeft();
+      isHeld = true;
+      const before = model.requests.length;
+      const pull = await openPull(world, { name: "held", task: TASK });
+      const id = await label(world, pull);
+      const call = await heard(
+        eventually(
+          async () => model.requests.slice(before).find(({ status }) => status === 200) ?? null,
+          RUN_MS,
+          async () => JSON.stringify(await world.control.view(id).catch(() => null)).slice(0, 2_000),
+        ),
+      );
+      const channel = balancer.connections();
+      expect([channel.length > 0, call.isAborted]).toEqual([true, false]);
+      redis.freeze();
+      try {
+        await heard(
+          eventually(
+            async () => (call.isAborted && channel.every(({ destroyed }) => destroyed) ? true : null),
+            GONE_MS,
+            async () => `call ended: ${call.isAborted}; open: ${channel.filter(({ destroyed }) => !destroyed).length}`,
+          ),
+        );
+        expect(await readinessOf(url, 503)).toMatchObject({ ready: false, reason: "the store does not answer" });
+      } finally {
+        redis.thaw();
+      }
+      expect(await readinessOf(url, 200)).toMatchObject({ ready: true, roles: ["broker"] });
+      const view = await heard(ended(world, id, LONG_RUN_MS));
+      expect(endingOf(view)).toMatchObject({ outcome: "succeeded", code: "answered" });
+      expect(published(world, pull, id).comment.body).toContain(SAID);
+      await noMachineLeft(world);
+      expect(ec2.state.left()).toEqual({ instances: 0, volumes: 0, interfaces: 0 });
+    },
+  );
+
+  it("says of every host that it is not ready while Redis is a replica, which answers and takes no write", async () => {
+    const operator = connectForCommands({ url: redis.url });
+    const all = [hosts.intake, hosts.web, hosts.workers[1]].map(({ service }) => service.addresses.internal);
+    const urls = [...all, brokerLeft().url];
+    try {
+      await waitUntilReady(operator, GONE_MS);
+      // Of nobody there.
+      await operator.replicaof("127.0.0.1", 1);
+      const said = await Promise.all(urls.map((url) => readinessOf(url, 503)));
+      expect(said.map((one) => (one as { reason: unknown }).reason)).toEqual(
+        urls.map(() => "the store takes no write"),
+      );
+      await operator.replicaof("NO", "ONE");
+      await Promise.all(urls.map((url) => readinessOf(url, 200)));
+    } finally {
+      operator.disconnect();
+    }
+  });
+
   it("loses no machine to a broker that is cut off: it says that it is not ready, and ends its channels", async () => {
-    const [broker] = [...hosts.brokers.values()].filter(({ service }) => service.process.signalCode === null);
-    const { internal } = broker?.service.addresses ?? { internal: "" };
-    expect((await fetch(`${internal}/readyz`)).status).toBe(200);
+    const { host, url } = brokerLeft();
+    const words = "this broker ends its channels";
+    const saidBefore = host.service.log().split(words).length;
     await redis.stop();
-    const answer = await eventually(
-      async () => {
-        const said = await fetch(`${internal}/readyz`);
-        return said.status === 503 ? await said.json() : null;
-      },
-      GONE_MS,
-      async () => "it says that it is ready without Redis",
-    );
-    expect(answer).toMatchObject({ ready: false, roles: ["broker"], reason: "the store does not answer" });
+    expect(await readinessOf(url, 503)).toMatchObject({
+      ready: false,
+      roles: ["broker"],
+      reason: "the store does not answer",
+    });
     await eventually(
-      async () => (broker?.service.log().includes("this broker ends its channels") === true ? true : null),
+      async () => (host.service.log().split(words).length > saidBefore ? true : null),
       GONE_MS,
-      async () => broker?.service.log().slice(-2_000) ?? "",
+      async () => host.service.log().slice(-2_000),
     );
   });
 });
+
+/** The one that has not failed, and where it says how it is. */
+function brokerLeft(): { host: Host; url: string } {
+  const host = [...hosts.brokers.values()].find(({ service }) => service.process.signalCode === null);
+  if (host === undefined) {
+    throw new Error("no broker is left");
+  }
+  return { host, url: host.service.addresses.internal };
+}
+
+/** What a host says of itself once it answers with that status. */
+function readinessOf(url: string, status: number): Promise<unknown> {
+  return eventually(
+    async () => {
+      const answer = await fetch(`${url}/readyz`);
+      return answer.status === status ? await answer.json() : null;
+    },
+    GONE_MS,
+    async () => (await fetch(`${url}/readyz`)).text(),
+  );
+}
 
 /** Each is given what its roles need and nothing else. */
 async function startHosts(doors: readonly [number, number]): Promise<Hosts> {

@@ -62,8 +62,12 @@ describe("the compose file", () => {
     expect(compose.services.redis).not.toHaveProperty("ports");
   });
 
-  it("opens webhooks to this host alone", () => {
-    expect(compose.services.mayfly["ports"]).toEqual(["127.0.0.1:3000:3000"]);
+  it("opens webhooks to this host alone, and the door for machines to them", () => {
+    expect(compose.services.mayfly["ports"]).toEqual(["127.0.0.1:3000:3000", "8443:8443"]);
+    expect(compose.services.mayfly["environment"]).toMatchObject({
+      MAYFLY_LISTEN_MACHINES_HOST: "0.0.0.0",
+      MAYFLY_LISTEN_MACHINES_PORT: "8443",
+    });
   });
 });
 

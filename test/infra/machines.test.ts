@@ -4,6 +4,7 @@ import { join, resolve } from "node:path";
 import { CreateFleetCommand, type EC2Client, type RequestLaunchTemplateData } from "@aws-sdk/client-ec2";
 import { parseConfig } from "@mayfly/core";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { publisherActions } from "../../infra/cdk/src/image-publisher.fixture.ts";
 import { synthesizeMachines } from "../../infra/cdk/src/machines.fixture.ts";
 import { type Ec2Fake, startEc2Fake } from "../fakes/ec2/server.ts";
 import { addTemplate, createTestClient, fleetRequest } from "../fakes/ec2/testing.ts";
@@ -108,6 +109,21 @@ describe("the settings file of the deployment", () => {
   });
 });
 
+describe("the settings file of a host that only takes webhooks", () => {
+  it("is one that the service reads with the webhook secret alone, and names no App", () => {
+    const { frontSettings: text } = synthesizeMachines(join(folder, "front"));
+    const environment = {
+      MAYFLY_WEBHOOK_SECRET: "sixteen-characters",
+      MAYFLY_REDIS_URL: "rediss://:token@cache.example.com:6380",
+    };
+    const read = parseConfig({ file: { name: "mayfly.yaml", text }, environment, isRoot: true });
+    expect(read).toMatchObject({
+      ok: true,
+      config: { roles: ["intake", "web"], github: { app: null }, sharedDir: "/var/lib/mayfly-shared" },
+    });
+  });
+});
+
 describe("the rights of a host", () => {
   it("are those that the provider asks for, and what EC2 asks for in its name", async () => {
     const asked = (await readProvider()).matchAll(/\b(?:new |paginate)([A-Z]\w+?)(?:Command)?\(/g);
@@ -117,14 +133,31 @@ describe("the rights of a host", () => {
     expect(calls.length).toBeGreaterThan(4);
     // A fleet request launches and tags with the rights of whoever makes it.
     const implied = ["ec2:RunInstances", "ec2:CreateTags"];
-    expect([...actions].toSorted()).toEqual([...calls, ...implied].toSorted());
+    expect([...actions].toSorted()).toEqual([...new Set([...calls, ...implied])].toSorted());
   });
 });
 
-async function readProvider(): Promise<string> {
-  const source = resolve(import.meta.dirname, "../../apps/orchestrator/src/fleet/providers/ec2");
+describe("the rights of whoever publishes images", () => {
+  it("are those that publishing asks for, and to remove what was published", async () => {
+    const asked = (await readSource(/^(?:publish-image|snapshot-upload)\.ts$/)).matchAll(/\bnew ([A-Z]\w+?)Command\(/g);
+    const service = (name: string) => (/^(?:Start|Put|Complete)Snapshot/.test(name) ? "ebs" : "ec2");
+    const calls = [...new Set([...asked].map(([, name = ""]) => `${service(name)}:${name}`))];
+    expect(calls.length).toBeGreaterThan(4);
+    // Tags are set with the rights of whoever makes the tagged thing; old images are removed by hand.
+    const others = ["ec2:CreateTags", "ec2:DeregisterImage", "ec2:DeleteSnapshot"];
+    expect(publisherActions(join(folder, "publisher")).toSorted()).toEqual([...calls, ...others].toSorted());
+  });
+});
+
+function readProvider(): Promise<string> {
   // Images are published under a role of their own; notices come from another service, whose rights have their rule.
-  const others = /\.(?:test|fixture)\.ts$|^(?:publish-image|snapshot-upload|interruption-notices)\.ts$/;
-  const files = (await readdir(source)).filter((file) => file.endsWith(".ts") && !others.test(file));
+  return readSource(
+    /^(?!.*\.(?:test|fixture)\.ts$|(?:publish-image|snapshot-upload|interruption-notices)\.ts$).*\.ts$/,
+  );
+}
+
+async function readSource(names: RegExp): Promise<string> {
+  const source = resolve(import.meta.dirname, "../../apps/orchestrator/src/fleet/providers/ec2");
+  const files = (await readdir(source)).filter((file) => names.test(file));
   return (await Promise.all(files.map((file) => readFile(join(source, file), "utf8")))).join("\n");
 }

@@ -124,6 +124,12 @@ describe("secrets on AWS", () => {
     expect(filesOf(settings, { ...secrets, appKey: null })).toMatchObject({ appKey: null });
   });
 
+  it("are without either key on a host that only takes webhooks", () => {
+    const { environment, appKey: none } = filesOf(settings, { ...secrets, appKey: null, modelKey: null });
+    expect([none, environment]).toEqual([null, expect.not.stringContaining("OPENAI_API_KEY")]);
+    expect(environment).toContain("MAYFLY_WEBHOOK_SECRET=");
+  });
+
   it.each(["two\nlines", "", "it's", "ü"])("are refused when systemd would read them otherwise: %j", (modelKey) => {
     expect(() => filesOf(settings, { ...secrets, modelKey })).toThrow("OPENAI_API_KEY must be one line");
   });

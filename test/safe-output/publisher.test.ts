@@ -163,6 +163,93 @@ describe("how often (E_LIMIT)", () => {
   });
 });
 
+describe("an answer that is a review", () => {
+  const finding = {
+    path: "README.md",
+    line: 3,
+    start_line: null,
+    side: null,
+    severity: "high",
+    title: "Too short",
+    body: "Say more, @alice.",
+    suggestion: "Much more.",
+  };
+  const asReview = (findings: object[], summary = "It says more.") =>
+    factsOf((result) => {
+      const text = JSON.stringify({ summary, verdict: "minor_problems", findings });
+      return { ...result, final_message: { state: "present", text }, structured: { state: "present", text } };
+    });
+  const wanting = async () => {
+    const { run, ...where } = await ready();
+    const task = { ...run.request.task, publish: ["comment", "check", "review"] as const };
+    return { ...where, run: { ...run, request: { ...run.request, task } } };
+  };
+
+  it("is one review on the approved commit, with a comment on each line that the diff shows", async () => {
+    const { run, pull, origin } = await wanting();
+    const facts = () =>
+      asReview([finding, { ...finding, start_line: 2, title: "Both" }, { ...finding, line: 90, title: "Elsewhere" }]);
+    const { publisher, requests } = publisherOf(facts);
+    expect((await publisher.publish(run)).type).toBe("published");
+    // Again, and by one that remembers nothing.
+    await publisher.publish(run);
+    await publisherOf(facts).publisher.publish(run);
+    const { reviews, comments, checkRuns } = bench.github.pullRequest(pull);
+    expect(reviews.map(({ state, commitId }) => [state, commitId])).toEqual([["COMMENTED", origin.head]]);
+    expect(reviews[0]?.comments.map(({ line, startLine, path }) => [path, startLine, line])).toEqual([
+      ["README.md", null, 3],
+      ["README.md", 2, 3],
+    ]);
+    expect(reviews[0]?.comments[0]?.body).toContain("\n\n```suggestion\nMuch more.\n```");
+    expect(requests.filter(({ route }) => route.startsWith("POST") && route.endsWith("/reviews"))).toHaveLength(1);
+    for (const text of [reviews[0]?.body, comments[0]?.body, checkRuns[0]?.output.summary]) {
+      expect(text).toContain("`README.md:90` Elsewhere");
+      expect(text).not.toContain('"severity"');
+    }
+    expect(comments[0]?.body).toContain("#pullrequestreview-");
+    expect(bench.github.contractViolations).toEqual([]);
+  });
+
+  it("is shown without its lines when GitHub refuses them", async () => {
+    const { run, pull } = await wanting();
+    bench.github.failNext({ method: "POST", pathPattern: /\/reviews$/, status: 422 });
+    const { publisher } = publisherOf(() => asReview([finding]));
+    expect((await publisher.publish(run)).type).toBe("published");
+    const { reviews, comments } = bench.github.pullRequest(pull);
+    expect(reviews.map((review) => review.comments)).toEqual([[]]);
+    expect(comments[0]?.body).toContain("**Outside the diff**");
+  });
+
+  it("is none when it has not its shape, and then the comment says so", async () => {
+    const { run, pull } = await wanting();
+    await publisherOf(saying("All is well.")).publisher.publish(run);
+    const { reviews, comments } = bench.github.pullRequest(pull);
+    expect(reviews).toEqual([]);
+    expect(comments[0]?.body).toContain("the answer does not have the shape of a review");
+    expect(comments[0]?.body).toContain("All is well.");
+  });
+
+  it("is not shown when the head has moved", async () => {
+    const { run, pull } = await wanting();
+    await bench.github.push(pull, { files: { "README.md": "# Other\n" } });
+    const event = await publisherOf(() => asReview([finding])).publisher.publish(run);
+    expect(event).toMatchObject({ type: "ending_changed", ending: { code: "pushed" } });
+    expect(bench.github.pullRequest(pull).reviews).toEqual([]);
+  });
+
+  it("is withheld when a credential is in it, however it was written", async () => {
+    const { run, pull } = await wanting();
+    const escaped = SECRET.replace("hunter", "\\u0068unter");
+    const facts = factsOf((result) => {
+      const text = JSON.stringify({ summary: SECRET, verdict: "no_problems", findings: [] }).replace(SECRET, escaped);
+      return { ...result, final_message: { state: "present", text }, structured: { state: "present", text } };
+    });
+    const event = await publisherOf(() => facts).publisher.publish(run);
+    expect(event).toMatchObject({ type: "ending_changed", ending: { code: "answer_withheld" } });
+    expect(bench.github.pullRequest(pull).reviews).toEqual([]);
+  });
+});
+
 describe("a result that holds a credential (E_SECRET)", () => {
   const inGate = (event: RunEvent): RunEvent =>
     event.type === "gate_passed"

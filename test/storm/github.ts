@@ -42,6 +42,9 @@ interface Asked {
   readonly external_id: string;
 }
 
+type Made = Map<string, { comments: number; checks: number }>;
+type Routes = Readonly<Record<string, (asked: Asked) => unknown>>;
+
 /**
  * @param options.lostReplies How often an answer gets lost, after the effect or before it.
  * @param options.isForgetful Bent: what was made is not found again.
@@ -49,59 +52,12 @@ interface Asked {
 export function createStormGitHub(options: { chance: Chance; lostReplies: number; isForgetful: boolean }): StormGitHub {
   const { chance, lostReplies, isForgetful } = options;
   const pulls = new Map<number, Pull>();
-  const comments = new Map<number, Comment>();
-  const checks: Check[] = [];
-  const made = new Map<string, { comments: number; checks: number }>();
-  let ids = 0;
-
-  function count(run: string, kind: "comments" | "checks"): void {
-    const counts = made.get(run) ?? { comments: 0, checks: 0 };
-    counts[kind] += 1;
-    made.set(run, counts);
-  }
-
-  function pullOf(number: number): Pull {
-    return pulls.get(number) ?? refuse(404, "Not Found");
-  }
-
-  const routes: Readonly<Record<string, (asked: Asked) => unknown>> = {
-    "GET /repos/{owner}/{repo}/pulls/{pull_number}": ({ pull_number }) => {
-      const { head, labels } = pullOf(pull_number);
-      return { state: "open", head: { sha: head }, labels: [...labels].map((name) => ({ name })) };
-    },
-    "GET /repos/{owner}/{repo}/collaborators/{username}/permission": () => ({ role_name: "write" }),
-    "GET /repos/{owner}/{repo}/commits/{ref}/check-runs": ({ ref }) => ({
-      check_runs: checks
-        .filter(({ head }) => head === ref && !isForgetful)
-        .map(({ id, externalId }) => ({ id, external_id: externalId })),
-    }),
-    "POST /repos/{owner}/{repo}/check-runs": ({ head_sha, external_id }) => {
-      const check = { id: (ids += 1), externalId: external_id, head: head_sha };
-      checks.push(check);
-      count(external_id, "checks");
-      return { id: check.id, html_url: "https://example.com/check" };
-    },
-    "PATCH /repos/{owner}/{repo}/check-runs/{check_run_id}": ({ check_run_id }) => {
-      const check = checks.find(({ id }) => id === check_run_id) ?? refuse(404, "Not Found");
-      return { id: check.id, html_url: "https://example.com/check" };
-    },
-    "GET /repos/{owner}/{repo}/issues/{issue_number}/comments": ({ issue_number }) =>
-      [...comments.values()]
-        .filter(({ issue }) => issue === issue_number && !isForgetful)
-        .map(({ id, body }) => ({ id, body, performed_via_github_app: { id: APP_ID } })),
-    "POST /repos/{owner}/{repo}/issues/{issue_number}/comments": ({ issue_number, body }) => {
-      const comment = { id: (ids += 1), issue: issue_number, body };
-      comments.set(comment.id, comment);
-      count(MARKER.exec(body)?.[1] ?? "", "comments");
-      return { id: comment.id, html_url: "https://example.com/comment" };
-    },
-    "PATCH /repos/{owner}/{repo}/issues/comments/{comment_id}": ({ comment_id, body }) => {
-      const comment = comments.get(comment_id) ?? refuse(404, "Not Found");
-      comment.body = body;
-      return { id: comment.id, html_url: "https://example.com/comment" };
-    },
-    "DELETE /repos/{owner}/{repo}/issues/{issue_number}/labels/{name}": ({ issue_number, name }) =>
-      pullOf(issue_number).labels.delete(name) ? {} : refuse(404, "Label does not exist"),
+  const made: Made = new Map();
+  const ids = createCounter();
+  const routes: Routes = {
+    ...pullRoutes(pulls),
+    ...checkRoutes({ made, ids, isForgetful }),
+    ...commentRoutes({ made, ids, isForgetful }),
   };
 
   async function request(route: string, asked: Asked): Promise<{ data: unknown }> {
@@ -133,6 +89,78 @@ export function createStormGitHub(options: { chance: Chance; lostReplies: number
         } as unknown as GitHubClient),
     }),
   };
+}
+
+interface Shelf {
+  readonly made: Made;
+  readonly ids: () => number;
+  readonly isForgetful: boolean;
+}
+
+function pullRoutes(pulls: ReadonlyMap<number, Pull>): Routes {
+  const pullOf = (number: number): Pull => pulls.get(number) ?? refuse(404, "Not Found");
+  return {
+    "GET /repos/{owner}/{repo}/pulls/{pull_number}": ({ pull_number }) => {
+      const { head, labels } = pullOf(pull_number);
+      return { state: "open", head: { sha: head }, labels: [...labels].map((name) => ({ name })) };
+    },
+    "GET /repos/{owner}/{repo}/collaborators/{username}/permission": () => ({ role_name: "write" }),
+    "DELETE /repos/{owner}/{repo}/issues/{issue_number}/labels/{name}": ({ issue_number, name }) =>
+      pullOf(issue_number).labels.delete(name) ? {} : refuse(404, "Label does not exist"),
+  };
+}
+
+function checkRoutes({ made, ids, isForgetful }: Shelf): Routes {
+  const checks: Check[] = [];
+  return {
+    "GET /repos/{owner}/{repo}/commits/{ref}/check-runs": ({ ref }) => ({
+      check_runs: checks
+        .filter(({ head }) => head === ref && !isForgetful)
+        .map(({ id, externalId }) => ({ id, external_id: externalId })),
+    }),
+    "POST /repos/{owner}/{repo}/check-runs": ({ head_sha, external_id }) => {
+      const check = { id: ids(), externalId: external_id, head: head_sha };
+      checks.push(check);
+      count(made, external_id, "checks");
+      return { id: check.id, html_url: "https://example.com/check" };
+    },
+    "PATCH /repos/{owner}/{repo}/check-runs/{check_run_id}": ({ check_run_id }) => {
+      const check = checks.find(({ id }) => id === check_run_id) ?? refuse(404, "Not Found");
+      return { id: check.id, html_url: "https://example.com/check" };
+    },
+  };
+}
+
+function commentRoutes({ made, ids, isForgetful }: Shelf): Routes {
+  const comments = new Map<number, Comment>();
+  return {
+    "GET /repos/{owner}/{repo}/issues/{issue_number}/comments": ({ issue_number }) =>
+      [...comments.values()]
+        .filter(({ issue }) => issue === issue_number && !isForgetful)
+        .map(({ id, body }) => ({ id, body, performed_via_github_app: { id: APP_ID } })),
+    "POST /repos/{owner}/{repo}/issues/{issue_number}/comments": ({ issue_number, body }) => {
+      const comment = { id: ids(), issue: issue_number, body };
+      comments.set(comment.id, comment);
+      count(made, MARKER.exec(body)?.[1] ?? "", "comments");
+      return { id: comment.id, html_url: "https://example.com/comment" };
+    },
+    "PATCH /repos/{owner}/{repo}/issues/comments/{comment_id}": ({ comment_id, body }) => {
+      const comment = comments.get(comment_id) ?? refuse(404, "Not Found");
+      comment.body = body;
+      return { id: comment.id, html_url: "https://example.com/comment" };
+    },
+  };
+}
+
+function count(made: Made, run: string, kind: "comments" | "checks"): void {
+  const counts = made.get(run) ?? { comments: 0, checks: 0 };
+  counts[kind] += 1;
+  made.set(run, counts);
+}
+
+function createCounter(): () => number {
+  let last = 0;
+  return () => (last += 1);
 }
 
 function refuse(status: number, message: string): never {

@@ -19,7 +19,7 @@ export interface Lives {
   ask<T>(question: (broker: StormBroker) => Promise<T>): Promise<T | null>;
   /** As a person does it, who may find nobody. */
   cancel(run: RunId): Promise<void>;
-  close(): Promise<void>;
+  close(): void;
 }
 
 export function createLives(
@@ -46,15 +46,15 @@ export function createLives(
     const { from, to } = CRASH_MS;
     time.after(from + chance.below(to - from), () => {
       if (!isClosed) {
-        life.endAfterAnswers(1 + chance.below(CRASH_ANSWERS_MAX), () => void crash());
+        life.endAfterAnswers(1 + chance.below(CRASH_ANSWERS_MAX), crash);
       }
     });
   }
 
-  async function crash(): Promise<void> {
+  function crash(): void {
     isUp = false;
     crashes += 1;
-    await time.during(Promise.resolve(host?.end()));
+    host?.end();
     time.after(SECOND + chance.below(AWAY_MS_MAX), () => void time.during(begin()));
   }
 
@@ -68,9 +68,9 @@ export function createLives(
         await host.life.during(host.service.cancel(run)).catch(() => undefined);
       }
     },
-    async close() {
+    close() {
       isClosed = true;
-      await host?.end();
+      host?.end();
     },
   };
 }

@@ -23,7 +23,8 @@ provider with the AWS SDK over HTTP. The service crashes now and then at any ans
 change, and some of the time they bind. Simulated are the machines' insides, which speak to the broker's own routes; the
 source, which is always ready; and GitHub, which is in memory and counts what is put on it. Redis is never lost. Ends when
 every run is done. Exit code 1 if a run was lost or published twice, if anything is left at EC2, if a cap was exceeded at
-any moment, or if EC2 was asked more than twice per run (for 1,000 runs and more, 200 at once).
+any moment, or if EC2 was asked more than twice per run (for 1,000 runs and more, 200 at once); and where a signal or six
+simulated hours broke it off, which says nothing of the runs that had not ended by then.
 
   --seed N      chance begins with this (1)
   --runs N      so many runs (1000)

@@ -19,12 +19,13 @@ const OWN_ENDINGS = ["answered", "codex_failed", "agent_failed", "deadline", "op
 
 /** The figures that decide. */
 interface Figures {
+  /** Those asked for, or those that had ended where the storm was broken off. */
   readonly runs: number;
   /** Runs that ended in no visible state, or that a fault ended which may not. */
   readonly lost: number;
   /** Runs published twice, and attempts given to two machines. */
   readonly doubled: number;
-  /** Instances, volumes and interfaces that are still there. */
+  /** Instances, volumes and interfaces that are still there; 0 where runs are still open, whose they may be. */
   readonly left: number;
   /** Moments at which a cap was exceeded. */
   readonly capExceeded: number;
@@ -34,6 +35,10 @@ interface Figures {
 export interface StormReport {
   readonly options: StormOptions;
   readonly figures: Figures;
+  /** Why it ended before its runs; null for a storm that passed. */
+  readonly brokenOff: string | null;
+  /** Runs that had not ended where it was broken off, or not begun. */
+  readonly open: number;
   /** Runs by ending. */
   readonly endings: Readonly<Record<string, number>>;
   readonly secondAttempts: number;
@@ -51,41 +56,35 @@ export interface StormReport {
   readonly words: readonly string[];
 }
 
+interface Passed {
+  readonly options: StormOptions;
+  readonly ended: readonly Run[];
+  /** Why it ended before its runs, "by a signal"; null for a storm that passed. */
+  readonly brokenOff: string | null;
+  readonly github: StormGitHub;
+  readonly fake: Ec2Fake;
+  readonly watch: Watch;
+  readonly guests: StormGuests;
+  readonly binding: Readonly<Record<string, number>>;
+  readonly crashes: number;
+  readonly wakeups: QueueCounts;
+  readonly virtualMs: number;
+  readonly realMs: number;
+}
+
 /** Counts, from the truth of those who were asked: the records for how runs ended, the stand-ins for all else. */
-export function endOf(of: {
-  options: StormOptions;
-  ended: readonly Run[];
-  github: StormGitHub;
-  fake: Ec2Fake;
-  watch: Watch;
-  guests: StormGuests;
-  binding: Readonly<Record<string, number>>;
-  crashes: number;
-  wakeups: QueueCounts;
-  virtualMs: number;
-  realMs: number;
-}): StormReport {
-  const { ended, github, fake, watch } = of;
-  const { instances, volumes, interfaces } = fake.state.left();
-  const lost = ended.filter((run) => isLost(run));
-  const unseen = ended.filter((run) => run.phase === "done" && !isLost(run) && github.made(run.id).comments === 0);
-  const twice = ended.filter(({ id }) => github.made(id).comments > 1 || github.made(id).checks > 1);
-  const violations = fake.violations.filter((one) => !EXPECTED_VIOLATIONS.test(one));
-  const figures: Figures = {
-    runs: ended.length,
-    lost: lost.length + unseen.length,
-    doubled: twice.length + watch.breaches.doubled,
-    left: instances + volumes + interfaces,
-    capExceeded: watch.breaches.capExceeded,
-    ec2CallsPerRun: Math.round((fake.calls.length / Math.max(1, ended.length)) * 100) / 100,
-  };
+export function endOf(of: Passed): StormReport {
+  const { ended, fake, watch, options } = of;
+  const { figures, words } = judge(of);
   return {
-    options: of.options,
+    options,
     figures,
+    brokenOff: of.brokenOff,
+    open: options.runs - figures.runs,
     endings: tally(ended.map(endingOf)),
     secondAttempts: ended.filter(({ epoch }) => epoch > 1).length,
     lostTwice: ended.filter((run) => endingOf(run).startsWith("lost")).length,
-    instances: of.watch.made(),
+    instances: watch.made(),
     most: watch.breaches.most,
     calls: fake.state.callsByAction(),
     fates: of.guests.fates,
@@ -94,25 +93,54 @@ export function endOf(of: {
     wakeups: of.wakeups,
     virtualMs: of.virtualMs,
     realMs: of.realMs,
-    words: [
-      ...watch.breaches.words,
-      ...lost.slice(0, 10).map((run) => `${run.id} ended as ${endingOf(run)} after ${run.epoch} attempts`),
-      ...unseen.slice(0, 10).map(({ id }) => `${id} ended and said so nowhere`),
-      ...twice.slice(0, 10).map(({ id }) => `${id} was published ${JSON.stringify(github.made(id))}`),
-      ...violations.slice(0, 10).map((one) => `EC2 was asked for what no good client asks: ${one}`),
-      ...of.wakeups.failures.map((one) => `a step failed: ${one}`),
-      ...(isLarge(of.options) && figures.ec2CallsPerRun > CALLS_PER_RUN_MAX
-        ? [`${figures.ec2CallsPerRun} EC2 calls a run, and ${CALLS_PER_RUN_MAX} are the most`]
-        : []),
-      ...(figures.left === 0 ? [] : [`left: ${JSON.stringify(fake.state.left())}`]),
-    ],
+    words,
   };
 }
 
+function judge({
+  options,
+  ended,
+  brokenOff,
+  github,
+  fake,
+  watch,
+  wakeups,
+}: Passed): Pick<StormReport, "figures" | "words"> {
+  // A run that a broken-off storm left open may yet have ended well, and what is still there may be its machine.
+  const judged = ended.filter(({ phase }) => phase === "done" || brokenOff === null);
+  const isCut = judged.length < options.runs;
+  const there = fake.state.left();
+  const lost = judged.filter((run) => isLost(run));
+  const unseen = judged.filter((run) => !isLost(run) && github.made(run.id).comments === 0);
+  const twice = ended.filter(({ id }) => github.made(id).comments > 1 || github.made(id).checks > 1);
+  const violations = fake.violations.filter((one) => !EXPECTED_VIOLATIONS.test(one));
+  const figures: Figures = {
+    runs: judged.length,
+    lost: lost.length + unseen.length,
+    doubled: twice.length + watch.breaches.doubled,
+    left: isCut ? 0 : there.instances + there.volumes + there.interfaces,
+    capExceeded: watch.breaches.capExceeded,
+    ec2CallsPerRun: Math.round((fake.calls.length / Math.max(1, judged.length)) * 100) / 100,
+  };
+  const words = [
+    ...watch.breaches.words,
+    ...lost.slice(0, 10).map((run) => `${run.id} ended as ${endingOf(run)} after ${run.epoch} attempts`),
+    ...unseen.slice(0, 10).map(({ id }) => `${id} ended and said so nowhere`),
+    ...twice.slice(0, 10).map(({ id }) => `${id} was published ${JSON.stringify(github.made(id))}`),
+    ...violations.slice(0, 10).map((one) => `EC2 was asked for what no good client asks: ${one}`),
+    ...wakeups.failures.map((one) => `a step failed: ${one}`),
+    ...(!isCut && isLarge(options) && figures.ec2CallsPerRun > CALLS_PER_RUN_MAX
+      ? [`${figures.ec2CallsPerRun} EC2 calls a run, and ${CALLS_PER_RUN_MAX} are the most`]
+      : []),
+    ...(figures.left === 0 ? [] : [`left: ${JSON.stringify(there)}`]),
+  ];
+  return { figures, words };
+}
+
 /** Whether all is as it must be. */
-export function isWell({ figures, words, options }: StormReport): boolean {
+export function isWell({ figures, words, options, brokenOff }: StormReport): boolean {
   const { runs, lost, doubled, left, capExceeded } = figures;
-  return runs === options.runs && lost + doubled + left + capExceeded === 0 && words.length === 0;
+  return brokenOff === null && runs === options.runs && lost + doubled + left + capExceeded === 0 && words.length === 0;
 }
 
 /** The fewer runs share a listing, the more calls each takes: the bound is for a fleet at work. */
@@ -138,8 +166,15 @@ function tally(words: readonly string[]): Record<string, number> {
 
 /** For people: a table, and how to see it again. */
 export function renderReport(report: StormReport): string {
-  const { figures, options, most, wakeups } = report;
-  const rows: [string, string][] = [
+  const rows = rowsOf(report);
+  const width = Math.max(...rows.map(([name]) => name.length));
+  const lines = rows.map(([name, text]) => `${name.padEnd(width)}  ${text}`);
+  return `${[...lines, "", ...verdictOf(report)].join("\n")}\n`;
+}
+
+function rowsOf(report: StormReport): [string, string][] {
+  const { figures, most, wakeups } = report;
+  return [
     ["runs", `${figures.runs} (${listed(report.endings)})`],
     ["lost", `${figures.lost}; lost after two lost attempts: ${report.lostTwice}`],
     ["second attempts", String(report.secondAttempts)],
@@ -158,18 +193,24 @@ export function renderReport(report: StormReport): string {
       `${(report.virtualMs / MINUTE_MS).toFixed(0)} simulated minutes in ${(report.realMs / 1000).toFixed(0)} s`,
     ],
   ];
-  const width = Math.max(...rows.map(([name]) => name.length));
+}
+
+function verdictOf(report: StormReport): string[] {
+  const { options, brokenOff, words } = report;
+  if (isWell(report)) {
+    return ["All is well."];
+  }
   const { seed, runs, atOnce } = options;
   const bent = Object.entries(bends).find(([, bend]) => bend === options.bend);
-  const replay = [
+  const again = [
     `npm run storm -- --seed ${seed} --runs ${runs} --at-once ${atOnce}`,
     ...(bent ? ["--bend", bent[0]] : []),
   ];
-  const lines = rows.map(([name, text]) => `${name.padEnd(width)}  ${text}`);
-  const verdict = isWell(report)
-    ? ["All is well."]
-    : ["Wrong:", ...report.words.map((word) => `  ${word}`), `Again: ${replay.join(" ")}`];
-  return `${[...lines, "", ...verdict].join("\n")}\n`;
+  return [
+    ...(brokenOff === null ? [] : [`Broken off ${brokenOff}: of ${runs} runs ${report.open} had not ended.`]),
+    ...(brokenOff !== null && words.length === 0 ? [] : ["Wrong:", ...words.map((word) => `  ${word}`)]),
+    `Again: ${again.join(" ")}`,
+  ];
 }
 
 function listed(counts: Readonly<Record<string, number>>): string {

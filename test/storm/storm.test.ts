@@ -69,6 +69,35 @@ describe("a storm whose launches forget tags", () => {
   );
 });
 
+describe("a storm that is broken off", () => {
+  it(
+    "by a signal says so, and calls no open run lost and no machine at work left behind",
+    async () => {
+      const stop = new AbortController();
+      const onProgress = (line: string) => (line.startsWith("2.0 min") ? stop.abort() : undefined);
+      const report = await runStorm({ seed: 1, runs: 12, atOnce: 6, bend: null, signal: stop.signal, onProgress });
+      expect(report.open).toBeGreaterThan(0);
+      expect(report.figures).toMatchObject({ runs: 12 - report.open, lost: 0, doubled: 0, left: 0, capExceeded: 0 });
+      expect(report.words).toEqual([]);
+      expect(isWell(report)).toBe(false);
+      const text = renderReport(report);
+      expect(text).toContain(`Broken off by a signal: of 12 runs ${report.open} had not ended.`);
+      expect(text).not.toContain("Wrong");
+    },
+    STORM_MS,
+  );
+
+  it(
+    "by its time says so likewise",
+    async () => {
+      const report = await runStorm({ ...few, bend: null, minutesMax: 1 });
+      expect(report).toMatchObject({ brokenOff: "after 1 simulated minutes", open: few.runs, words: [] });
+      expect(isWell(report)).toBe(false);
+    },
+    STORM_MS,
+  );
+});
+
 describe("the storm's options", () => {
   it("are a thousand runs, two hundred at once, unless they are said", () => {
     expect(readOptions([])).toMatchObject({ seed: 1, runs: 1_000, atOnce: 200, bend: null, json: false });

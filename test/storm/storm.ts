@@ -69,8 +69,8 @@ export async function runStorm(options: StormOptions): Promise<StormReport> {
   try {
     const world = await openWorld(options, { folder, redis: redis.address });
     try {
-      await passThrough(world);
-      return await reportOf(world);
+      const brokenOff = await passThrough(world);
+      return await reportOf(world, brokenOff);
     } finally {
       await world.close();
     }
@@ -125,7 +125,7 @@ async function openWorld(options: StormOptions, place: { folder: string; redis: 
   const lives: Lives = createLives({ ...host, watch, store, atOnce, firstCaps: options.firstCaps ?? 0 });
   const binding = { machines: 0, installation: 0, hour: 0, money: 0, capacity: 0 };
   const close = async (): Promise<void> => {
-    await lives.close();
+    lives.close();
     own.disconnect();
     await fake.close();
   };
@@ -133,23 +133,33 @@ async function openWorld(options: StormOptions, place: { folder: string; redis: 
   return { ...parts, options, startedAt, store, close };
 }
 
-/** Ends when every run is done and the sky is clear again, or as the options say. */
-async function passThrough(world: World): Promise<void> {
+/** Ends when every run is done and the sky is clear again, or as the options say: then it answers why it was broken off. */
+async function passThrough(world: World): Promise<string | null> {
   const { options, time, store, runs, fake, watch, lives } = world;
-  const endsAt = START + (options.minutesMax ?? STORM_MINUTES_MAX) * MINUTE;
+  const minutes = options.minutesMax ?? STORM_MINUTES_MAX;
   let clearAt = Infinity;
+  let brokenOff: string | null = null;
   async function isOver(): Promise<boolean> {
     if (clearAt === Infinity && runs.size === options.runs && (await store.listLiveRuns()).length === 0) {
       clearAt = time.now() + AFTERMATH_MS;
     }
-    const isStopped = options.signal?.aborted === true;
-    const isBreached = options.endsAtBreach === true && watch.breaches.words.length > 0;
     const isClear = clearAt < Infinity && isEmpty(fake) && (await store.listLiveMachines()).length === 0;
-    return isStopped || isBreached || isClear || time.now() >= Math.min(clearAt, endsAt);
+    if (isClear || time.now() >= clearAt) {
+      return true;
+    }
+    if (options.signal?.aborted === true) {
+      brokenOff = "by a signal";
+    } else if (options.endsAtBreach === true && watch.breaches.words.length > 0) {
+      brokenOff = "at the first breach";
+    } else if (time.now() >= START + minutes * MINUTE) {
+      brokenOff = `after ${minutes} simulated minutes`;
+    }
+    return brokenOff !== null;
   }
   await lives.begin();
   void time.during(look(world));
-  await time.run(isOver);
+  await time.run(isOver, options.signal);
+  return brokenOff;
 }
 
 /** Every few seconds. */
@@ -184,7 +194,7 @@ async function submit(world: World, live: number): Promise<void> {
   }
 }
 
-async function reportOf(world: World): Promise<StormReport> {
+async function reportOf(world: World, brokenOff: string | null): Promise<StormReport> {
   const { time, store, runs, counts, lives, startedAt } = world;
   const ended: Run[] = [];
   for (const { run } of runs.values()) {
@@ -193,6 +203,7 @@ async function reportOf(world: World): Promise<StormReport> {
   return endOf({
     ...world,
     ended,
+    brokenOff,
     crashes: lives.crashes(),
     wakeups: { ...counts, failures: counts.failures.slice(0, FAILURES_SHOWN) },
     virtualMs: time.now() - START,

@@ -1,5 +1,7 @@
 /** How many turns of the event loop must bring nothing before it is believed that nothing is under way. */
 const QUIET_TURNS = 2;
+/** Far longer than everything that is at work at one moment takes, on a busy host: what takes longer never ends. */
+const STILL_MS = 120_000;
 
 /** Time that passes only while nothing is at work. */
 export interface VirtualTime {
@@ -8,8 +10,11 @@ export interface VirtualTime {
   after(ms: number, call: () => void): () => void;
   /** Says that something outside this process, or a step of our own, is at work until the promise settles. */
   during<T>(work: Promise<T>): Promise<T>;
-  /** Lets time pass until there is nothing left to wait for or `isOver` says so; looked at between moments. */
-  run(isOver: () => Promise<boolean>): Promise<void>;
+  /**
+   * Lets time pass until there is nothing left to wait for or `isOver` says so; looked at between moments, and at a signal,
+   * also where something is at work for ever. Throws where that lasts.
+   */
+  run(isOver: () => Promise<boolean>, signal?: AbortSignal): Promise<void>;
 }
 
 interface Timer {
@@ -31,8 +36,15 @@ export function createVirtualTime({ start, tickMs }: { start: number; tickMs: nu
   let atWork = 0;
   let begun = 0;
 
-  async function quiet(): Promise<void> {
+  async function quiet(signal: AbortSignal | undefined): Promise<void> {
+    const since = performance.now();
     for (let turns = 0; turns < QUIET_TURNS;) {
+      if (signal?.aborted === true) {
+        return;
+      }
+      if (performance.now() > since + STILL_MS) {
+        throw new Error(`time stands still at ${new Date(now).toISOString()}: ${atWork} pieces of work do not end`);
+      }
       const before = begun;
       await new Promise((resolve) => setImmediate(resolve));
       turns = atWork === 0 && begun === before ? turns + 1 : 0;
@@ -56,9 +68,9 @@ export function createVirtualTime({ start, tickMs }: { start: number; tickMs: nu
         atWork -= 1;
       }
     },
-    async run(isOver) {
+    async run(isOver, signal) {
       for (;;) {
-        await quiet();
+        await quiet(signal);
         const next = timers.peek();
         if (next === null || (await isOver())) {
           return;

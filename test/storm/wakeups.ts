@@ -5,7 +5,7 @@ import type { VirtualTime } from "./time.ts";
 
 /** As many steps at once as the service's own queue takes. */
 const CONCURRENCY = 32;
-/** A third as often as the service looks: as often as EC2 is listed, and what a storm takes its own time for. */
+/** A third as often as the service looks, twice as often as EC2 is listed: it is what a storm takes its own time for. */
 const RECONCILE_MS = 3_000;
 
 type Steps = Parameters<WakeupQueue["start"]>[0];

@@ -45,7 +45,6 @@ interface Breaches {
 interface Known {
   readonly instance: FakeInstance;
   readonly intendedAt: number;
-  readonly caps: Caps;
   claimed: (Claimed & { readonly installation: number }) | null;
 }
 
@@ -55,10 +54,56 @@ export function createWatch(deps: {
   runMsMax: number;
   dollarsPerHour: number;
 }): Watch {
-  const { fake, now, dollarsPerHour } = deps;
-  const life = machineLifeMs(deps.runMsMax);
-  const known = new Map<string, Known>();
-  const history: { readonly since: number; readonly caps: Caps }[] = [];
+  const { fake, now } = deps;
+  const { breaches, say, check } = createBreaches(now);
+  const seen = createSeen(deps);
+  const capsAt = createCapHistory();
+
+  function noteInstance(id: string): void {
+    const instance = fake.state.instances().find((one) => one.id === id);
+    if (instance === undefined) {
+      return;
+    }
+    const intendedAt = instantOf(instance.tags[tagKeys.launch]) ?? now();
+    const caps = capsAt.find(intendedAt);
+    seen.known.set(id, { instance, intendedAt, claimed: null });
+    for (const words of untaggedOf(fake, instance)) {
+      say("untagged", words);
+    }
+    check("machines", seen.living().length, caps.machines);
+    check("perHour", seen.intendedWithinHour(intendedAt), caps.perHour);
+    check("perDay", seen.dearest(), caps.perDay);
+  }
+
+  function noteClaim(claimed: Claimed, installation: number): void {
+    const own = seen.known.get(claimed.instance);
+    if (own === undefined || own.claimed !== null) {
+      say("doubled", `${claimed.instance} was given ${claimed.run} beside ${own?.claimed?.run ?? "?"}`);
+      return;
+    }
+    const others = seen.living().filter((one) => one !== own && one.claimed !== null);
+    const same = others.find((one) => one.claimed?.run === claimed.run);
+    if (same !== undefined) {
+      say("doubled", `${claimed.run} is at ${claimed.instance} and at ${same.instance.id}`);
+    }
+    own.claimed = { ...claimed, installation };
+    const count = 1 + others.filter((one) => one.claimed?.installation === installation).length;
+    check("perInstallation", count, capsAt.find(now()).perInstallation);
+  }
+
+  return {
+    breaches,
+    made: () => seen.known.size,
+    setCaps: capsAt.add,
+    noteInstance,
+    noteClaim,
+    look: () => check("machines", seen.living().length, capsAt.find(now()).machines),
+    usage: () => ({ hourly: seen.intendedWithinHour(now()), living: seen.living().length }),
+  };
+}
+
+/** What must never be: how often it was, and the first of it in words. */
+function createBreaches(now: () => number) {
   const most = { machines: 0, perInstallation: 0, perHour: 0, perDay: 0 };
   const breaches: Breaches = { capExceeded: 0, doubled: 0, untagged: 0, most, words: [] };
 
@@ -69,36 +114,32 @@ export function createWatch(deps: {
     }
   }
 
-  function check(what: keyof Caps, count: number, cap: number): void {
-    most[what] = Math.max(most[what], count);
-    if (count > cap) {
-      say("capExceeded", `${what}: ${count} of ${cap}`);
-    }
-  }
-
-  function living(): Known[] {
-    // Brings the stand-in up to now.
-    fake.state.left();
-    return [...known.values()].filter(({ instance }) => instance.phase !== "terminated");
-  }
-
-  function intendedWithinHour(until: number): number {
-    return [...known.values()].filter(({ intendedAt }) => intendedAt > until - HOUR_MS && intendedAt <= until).length;
-  }
-
-  function capsAt(moment: number): Caps {
-    return history.findLast(({ since }) => since <= moment)?.caps ?? history[0]?.caps ?? unlimited;
-  }
-
-  function checkTags(instance: FakeInstance): void {
-    const had = [...fake.state.volumes(), ...fake.state.interfaces()].filter((one) => one.instanceId === instance.id);
-    for (const { id, tags } of [instance, ...had]) {
-      const missing = [tagKeys.fleet, tagKeys.launch, tagKeys.deadline].filter((key) => tags[key] === undefined);
-      if (missing.length > 0) {
-        say("untagged", `${id} was made without ${missing.join(", ")}`);
+  return {
+    breaches,
+    say,
+    check(what: keyof Caps, count: number, cap: number): void {
+      most[what] = Math.max(most[what], count);
+      if (count > cap) {
+        say("capExceeded", `${what}: ${count} of ${cap}`);
       }
-    }
-  }
+    },
+  };
+}
+
+function createCapHistory() {
+  const history: { readonly since: number; readonly caps: Caps }[] = [];
+  return {
+    add: (caps: Caps, since: number) => void history.push({ since, caps }),
+    find: (moment: number): Caps =>
+      history.findLast(({ since }) => since <= moment)?.caps ?? history[0]?.caps ?? unlimited,
+  };
+}
+
+/** Every machine that was ever made, as the stand-in has it, and what they cost. */
+function createSeen(deps: Parameters<typeof createWatch>[0]) {
+  const { fake, now, dollarsPerHour } = deps;
+  const life = machineLifeMs(deps.runMsMax);
+  const known = new Map<string, Known>();
 
   /** A machine is paid for from its launch to its end, or to its deadline as long as it lives. */
   function dollarsOf(moment: number): number {
@@ -112,47 +153,25 @@ export function createWatch(deps: {
     return (ms / HOUR_MS) * dollarsPerHour;
   }
 
-  function dearest(): number {
-    return Math.max(dollarsOf(now()), dollarsOf(dayOf(now()).to));
-  }
-
   return {
-    breaches,
-    made: () => known.size,
-    setCaps: (caps, since) => void history.push({ since, caps }),
-    noteInstance(id) {
-      const instance = fake.state.instances().find((one) => one.id === id);
-      if (instance === undefined) {
-        return;
-      }
-      const intendedAt = instantOf(instance.tags[tagKeys.launch]) ?? now();
-      const caps = capsAt(intendedAt);
-      known.set(id, { instance, intendedAt, caps, claimed: null });
-      checkTags(instance);
-      check("machines", living().length, caps.machines);
-      check("perHour", intendedWithinHour(intendedAt), caps.perHour);
-      check("perDay", dearest(), caps.perDay);
+    known,
+    living(): Known[] {
+      // Brings the stand-in up to now.
+      fake.state.left();
+      return [...known.values()].filter(({ instance }) => instance.phase !== "terminated");
     },
-    noteClaim(claimed, installation) {
-      const own = known.get(claimed.instance);
-      if (own === undefined || own.claimed !== null) {
-        say("doubled", `${claimed.instance} was given ${claimed.run} beside ${own?.claimed?.run ?? "?"}`);
-        return;
-      }
-      const others = living().filter((one) => one !== own && one.claimed !== null);
-      const same = others.find((one) => one.claimed?.run === claimed.run);
-      if (same !== undefined) {
-        say("doubled", `${claimed.run} is at ${claimed.instance} and at ${same.instance.id}`);
-      }
-      own.claimed = { ...claimed, installation };
-      const count = 1 + others.filter((one) => one.claimed?.installation === installation).length;
-      check("perInstallation", count, capsAt(now()).perInstallation);
-    },
-    look: () => check("machines", living().length, capsAt(now()).machines),
-    usage() {
-      return { hourly: intendedWithinHour(now()), living: living().length };
-    },
+    intendedWithinHour: (until: number): number =>
+      [...known.values()].filter(({ intendedAt }) => intendedAt > until - HOUR_MS && intendedAt <= until).length,
+    dearest: (): number => Math.max(dollarsOf(now()), dollarsOf(dayOf(now()).to)),
   };
+}
+
+function untaggedOf(fake: Ec2Fake, instance: FakeInstance): string[] {
+  const had = [...fake.state.volumes(), ...fake.state.interfaces()].filter((one) => one.instanceId === instance.id);
+  return [instance, ...had].flatMap(({ id, tags }) => {
+    const missing = [tagKeys.fleet, tagKeys.launch, tagKeys.deadline].filter((key) => tags[key] === undefined);
+    return missing.length === 0 ? [] : [`${id} was made without ${missing.join(", ")}`];
+  });
 }
 
 const unlimited: Caps = { machines: Infinity, perInstallation: Infinity, perHour: Infinity, perDay: Infinity };

@@ -54,8 +54,16 @@ async function childrenOf(parent: number): Promise<number[]> {
   return found.flat();
 }
 
+export interface SharedRedis {
+  readonly url: string;
+  /** Says nothing and takes nothing, and closes no connection, until it is thawed. */
+  freeze(): void;
+  thaw(): void;
+  stop(): Promise<void>;
+}
+
 /** A Redis that several hosts reach, on this host's loopback alone. */
-export async function startSharedRedis(): Promise<{ url: string; stop: () => Promise<void> }> {
+export async function startSharedRedis(): Promise<SharedRedis> {
   const folder = await makeStateDir();
   const port = await freePort();
   const data = join(folder.path, "redis");
@@ -66,10 +74,13 @@ export async function startSharedRedis(): Promise<{ url: string; stop: () => Pro
   });
   return {
     url: `redis://127.0.0.1:${port}`,
+    freeze: () => void child.kill("SIGSTOP"),
+    thaw: () => void child.kill("SIGCONT"),
     async stop() {
       if (child.exitCode === null && child.signalCode === null) {
         const ended = once(child, "exit");
         child.kill("SIGTERM");
+        child.kill("SIGCONT");
         await ended;
       }
       await rm(folder.path, { recursive: true, force: true });
@@ -81,6 +92,8 @@ export async function startSharedRedis(): Promise<{ url: string; stop: () => Pro
 export interface Balancer {
   /** How many connections each target was given. */
   readonly given: ReadonlyMap<number, number>;
+  /** Those that are open now. */
+  connections(): readonly Socket[];
   /** The target of the newest connection. */
   last(): number | null;
   close(): Promise<void>;
@@ -125,6 +138,7 @@ export async function startBalancer(port: number, targets: readonly number[]): P
   await once(balancer, "listening");
   return {
     given,
+    connections: () => [...open].filter((socket) => !socket.destroyed),
     last: () => last,
     async close() {
       balancer.close();

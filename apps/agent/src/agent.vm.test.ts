@@ -44,6 +44,7 @@ describe("the agent in a machine", () => {
     script: Script,
     codex: Partial<Assignment["codex"]> = {},
     seconds = 150,
+    setup: readonly string[] = [],
   ): Promise<{ broker: TestBroker; machine: TestMachine }> {
     const folder = await mkdtemp(join(tmpdir(), "mayfly-agent-"));
     cleanups.push(() => rm(folder, { recursive: true, force: true }));
@@ -51,7 +52,7 @@ describe("the agent in a machine", () => {
     cleanups.push(() => model.close());
     const { pack, layout } = packSource(folder);
     const socket = join(folder, "broker.sock");
-    const assignment = assign(layout, codex, seconds);
+    const assignment = { ...assign(layout, codex, seconds), ...(setup.length === 0 ? {} : { setup: [...setup] }) };
     const broker = await startTestBroker({ socket, assignment, pack, model: { url: model.url, apiKey: API_KEY } });
     cleanups.push(() => broker.close());
     const machine = bootMachine({ image, tscKhz, socket });
@@ -110,6 +111,52 @@ describe("the agent in a machine", () => {
       ]);
       expect(machine.console()).not.toContain(KEY);
       expect(machine.console()).not.toContain(CAPABILITY);
+    },
+    RUN_MS,
+  );
+
+  it(
+    "runs set-up commands as Codex's user before there is a key, and nothing of them lives on",
+    async () => {
+      const setup = [
+        "id -un; echo built > built.txt; (setsid sh -c 'while :; do date >> late.txt; done' > /dev/null 2>&1 &)",
+        "cat < /dev/tcp/10.0.2.2/8080 || wget -T 2 http://10.0.2.2/ || cat /proc/1/environ || echo nowhere",
+      ];
+      const look = "cat built.txt; a=$(wc -c < late.txt); sleep 1; b=$(wc -c < late.txt); test $a = $b && echo still";
+      const { broker, machine } = await start([run(look), say("Done.")], {}, 150, setup);
+      await machine.ended;
+
+      const { events, frames, paths, gate } = broker.heard;
+      expect(frames[0]).toMatchObject({ kind: "result", result: { codex: { exit_code: 0 } } });
+      const said = events.flatMap((event) => (event.type === "setup" ? [event.line] : []));
+      expect(said[0]).toBe("codex");
+      expect(said.at(-1)).toBe("nowhere");
+      expect(gate?.checks.find(({ name }) => name === "processes")?.seen).toContain("0 from earlier");
+      const types = events.map(({ type }) => type);
+      expect(types.lastIndexOf("setup")).toBeLessThan(types.indexOf("codex_started"));
+      expect(paths.indexOf("/v1/events")).toBeLessThan(paths.indexOf("/v1/key"));
+      const lines = events.flatMap((event) => (event.type === "codex" ? [event.line] : []));
+      expect(lines.some((line) => line.includes("built") && line.includes("still"))).toBe(true);
+    },
+    RUN_MS,
+  );
+
+  it(
+    "borrows no key when a set-up command fails, and brings back what it said",
+    async () => {
+      const { broker, machine } = await start([say("Never.")], {}, 150, ["echo no compiler here >&2; exit 3"]);
+      await machine.ended;
+      expect(broker.heard.frames).toEqual([
+        {
+          kind: "failure",
+          epoch: 1,
+          failure: {
+            step: "setup",
+            message: "set-up command 1 of 1: exit code 3; it said at its end:\nno compiler here",
+          },
+        },
+      ]);
+      expect(broker.heard.paths).not.toContain("/v1/key");
     },
     RUN_MS,
   );

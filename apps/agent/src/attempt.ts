@@ -14,10 +14,12 @@ import type { EventSender } from "./events.ts";
 import { StepFailure, describeFailure, inStep } from "./failure.ts";
 import { failedChecks, inspectConfinement } from "./gate.ts";
 import { startHeartbeat } from "./heartbeat.ts";
+import { workingFolder } from "./invocation.ts";
 import { startKeyRenewal } from "./key.ts";
 import { places } from "./places.ts";
 import type { Programs } from "./programs.ts";
 import type { Relay } from "./relay.ts";
+import { runSetup } from "./setup.ts";
 import { layOutSource } from "./source.ts";
 import { createStop } from "./stop.ts";
 import type { Stop } from "./stop.ts";
@@ -93,10 +95,26 @@ async function work(attempt: Omit<Attempt, "strategy">): Promise<CodexEnd> {
     );
   });
   events.push({ type: "source_ready" });
+  if ((await setUp(attempt)) === "stopped") {
+    return { exitCode: null, endedBy: stop.reason() === "deadline" ? "deadline" : "stop", error: null, usage: null };
+  }
   return withCgroup("codex", async (cgroup) => {
     await inStep("gate", () => passGate({ ...attempt, strategy }, cgroup));
     return inStep("codex", () => lendAndRun({ ...attempt, strategy }, cgroup));
   });
+}
+
+/** There is no key yet, and when there is one, nothing that the commands started lives any more: the gate looks. */
+async function setUp(attempt: Omit<Attempt, "strategy">): Promise<"done" | "stopped"> {
+  const { confinement, assignment, events, stop } = attempt;
+  const { setup: commands = [], codex } = assignment;
+  if (commands.length === 0) {
+    return "done";
+  }
+  const folder = workingFolder(codex.working_directory);
+  return withCgroup("setup", (cgroup) =>
+    inStep("setup", () => runSetup({ confinement, cgroup, commands, folder, push: events.push, stop })),
+  );
 }
 
 /** The gate's report goes out whatever it says; it is what a person reads when a run is refused here. */

@@ -118,6 +118,8 @@ export interface Service {
   cancel(run: RunId): Promise<void>;
   /** Begins to work. */
   start(): Promise<void>;
+  /** Gives out no run from now on: the first thing to do for one whose answers may not be heard any more. Idempotent. */
+  stopClaims(): Promise<void>;
   /** Stops work and lets go. Machines live on and are adopted by the next start. */
   close(): Promise<void>;
 }
@@ -234,18 +236,17 @@ export async function buildService(deps: ServiceDeps): Promise<Service> {
   }
 
   const webhook = buildWebhookServer({ secrets: deps.webhookSecrets, deliveries, wake: wakeups.wakeDelivery, log });
-  const dispatch = buildDispatchServer(
-    createDispatch({
-      store,
-      records,
-      wakeups,
-      clock,
-      ids,
-      recheck,
-      perInstallationMax: deps.fleet.machinesPerInstallationMax,
-      log,
-    }),
-  );
+  const claims = createDispatch({
+    store,
+    records,
+    wakeups,
+    clock,
+    ids,
+    recheck,
+    perInstallationMax: deps.fleet.machinesPerInstallationMax,
+    log,
+  });
+  const dispatch = buildDispatchServer(claims);
   registerMachineLookup(dispatch, { list: () => provider.list(clock.now()) });
   const control = buildControlApi({ store, results, records, deliveries, wakeups, archive });
 
@@ -290,7 +291,9 @@ export async function buildService(deps: ServiceDeps): Promise<Service> {
         look();
       }
     },
+    stopClaims: () => claims.close(),
     async close() {
+      await claims.close();
       clearInterval(looking ?? undefined);
       await deps.notices?.close();
       await webhook.close();

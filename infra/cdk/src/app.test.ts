@@ -7,7 +7,7 @@ import { buildApp } from "./app.ts";
 import { someParameters } from "./parameters.fixture.ts";
 import { brokenRules, rules } from "./rules.fixture.ts";
 import { slips } from "./slips.fixture.ts";
-import type { Template } from "./template.fixture.ts";
+import { one, policies, statements, type Template } from "./template.fixture.ts";
 
 let folder: string;
 let template: Template;
@@ -49,6 +49,38 @@ describe("the deployment", () => {
     const plain = app.synth().getStackArtifact("Mayfly").template as Template;
     expect(Object.values(plain.Resources).filter(({ Type }) => Type === "AWS::KMS::Key")).toEqual([]);
     expect(JSON.stringify(plain)).not.toContain("kms:Sign");
+  });
+
+  it("can have hosts of their own for webhooks, which may do nothing else and which machines do not reach", async () => {
+    const outdir = join(folder, "fronts");
+    const parameters = someParameters({ appKeyInKms: true, frontReplicas: 2 });
+    const split = buildApp({ parameters, outdir }).app.synth().getStackArtifact("Mayfly").template as Template;
+    expect(brokenRules(split)).toEqual([]);
+    const report = await readFile(join(outdir, "validation-report.json"), "utf8");
+    expect((JSON.parse(report) as { pluginReports: unknown[] }).pluginReports).toEqual([]);
+    const fronts = one(split, "AWS::AutoScaling::AutoScalingGroup", "Fronts").Properties;
+    expect([fronts.MinSize, fronts.MaxSize]).toEqual(["2", "2"]);
+    expect(policies(split, "FrontRole").flatMap(({ Action }) => Action as string | string[])).toEqual([
+      "secretsmanager:GetSecretValue",
+      ...["ClientMount", "ClientWrite", "ClientRootAccess"].map((name) => `elasticfilesystem:${name}`),
+    ]);
+    const [secrets] = statements(split, "FrontRole", "secretsmanager:GetSecretValue");
+    expect(JSON.stringify(secrets?.Resource)).toMatch(
+      /^\[\{"Ref":"Secretwebhooksecret"\},\{"Ref":"CacheToken\w+"\}\]$/,
+    );
+    const told = (name: string) =>
+      JSON.stringify(one(split, "AWS::EC2::LaunchTemplate", `${name}Template`).Properties).replaceAll("\\", "");
+    expect(told("Front")).toContain('"app_key": null');
+    expect(told("Front")).toContain('"model_key": null');
+    expect([told("Front"), told("Host")].map((text) => text.includes("Secretmodelkey"))).toEqual([false, true]);
+    expect(told("Host")).toMatch(/"roles": \[n\s+"worker",n\s+"broker"/);
+    // Each door leads to its own hosts.
+    const ways = Object.entries(split.Resources).filter(([, { Type }]) => Type === "AWS::EC2::SecurityGroupIngress");
+    const doorsOf = (name: string) =>
+      ways
+        .filter(([id]) => id.startsWith(`${name}SecurityGroup`))
+        .map(([, { Properties }]) => Properties.Description as string);
+    expect([doorsOf("Front"), doorsOf("Host")]).toEqual([["webhooks"], ["machines"]]);
   });
 
   it("is refused by cdk-nag when something is bent", () => {

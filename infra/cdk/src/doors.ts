@@ -55,8 +55,8 @@ function addWebhookDoor(
   for (const source of parameters.webhookSources) {
     securityGroup.addIngressRule(Peer.ipv4(source), Port.tcp(443), "webhooks");
   }
-  securityGroup.addEgressRule(service.securityGroup, Port.tcp(WEBHOOK_PORT), "the service");
-  service.securityGroup.addIngressRule(securityGroup, Port.tcp(WEBHOOK_PORT), "webhooks");
+  securityGroup.addEgressRule(service.fronts.securityGroup, Port.tcp(WEBHOOK_PORT), "the service");
+  service.fronts.securityGroup.addIngressRule(securityGroup, Port.tcp(WEBHOOK_PORT), "webhooks");
   const webhook = new ApplicationLoadBalancer(scope, "Webhook", {
     vpc: network.vpc,
     vpcSubnets: { subnets: network.publicSubnets },
@@ -69,7 +69,7 @@ function addWebhookDoor(
     vpc: network.vpc,
     port: WEBHOOK_PORT,
     protocol: ApplicationProtocol.HTTP,
-    targets: [service.group],
+    targets: [service.fronts.group],
     healthCheck: { path: "/livez", interval: HEALTH_EVERY, healthyThresholdCount: 2, unhealthyThresholdCount: 2 },
   });
   const listener = webhook.addListener("Https", {
@@ -116,8 +116,8 @@ function addBrokerDoor(
     allowAllOutbound: false,
   });
   securityGroup.addIngressRule(Peer.ipv4(parameters.machineCidr), port, "machines");
-  securityGroup.addEgressRule(service.securityGroup, port, "the broker");
-  service.securityGroup.addIngressRule(securityGroup, port, "machines");
+  securityGroup.addEgressRule(service.workers.securityGroup, port, "the broker");
+  service.workers.securityGroup.addIngressRule(securityGroup, port, "machines");
   const broker = new NetworkLoadBalancer(scope, "Broker", {
     vpc: network.vpc,
     internetFacing: false,
@@ -137,7 +137,7 @@ function addBrokerDoor(
     protocol: Protocol.TCP,
     preserveClientIp: true,
     connectionTermination: true,
-    targets: [service.group],
+    targets: [service.workers.group],
     healthCheck: {
       protocol: Protocol.TCP,
       interval: HEALTH_EVERY,

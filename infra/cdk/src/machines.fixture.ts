@@ -24,6 +24,8 @@ export interface Machines {
   readonly launchTemplate: Json;
   /** The service's settings file. */
   readonly settings: string;
+  /** That of a host that only takes webhooks and answers operators. */
+  readonly frontSettings: string;
   /** What a host may ask of EC2, by name. */
   readonly actions: readonly string[];
 }
@@ -36,9 +38,11 @@ export function synthesizeMachines(outdir: string, { appKeyInKms = false } = {})
   const network = addNetwork(stack, parameters);
   const appKey = appKeyInKms ? addAppKey(stack, parameters) : null;
   const template = addLaunchTemplate(stack, { parameters, network: network.machines });
-  const settings = fill(
-    stack.resolve(settingsFile({ parameters, network, template, notices: addNotices(stack), appKey })),
-  );
+  const parts = { parameters, network, template, notices: addNotices(stack), appKey };
+  const settingsOf = (roles: Parameters<typeof settingsFile>[0]["roles"]) =>
+    fill(stack.resolve(settingsFile({ ...parts, roles })));
+  const settings = settingsOf(null);
+  const frontSettings = settingsOf(["intake", "web"]);
   const fleet = { stack, parameters, template, network: network.machines };
   const actions = [launchRights, endRights, readRights].flatMap((rights) =>
     rights(fleet).flatMap((statement) => statement.actions),
@@ -46,6 +50,7 @@ export function synthesizeMachines(outdir: string, { appKeyInKms = false } = {})
   return {
     launchTemplate: machineTemplate(app.synth().getStackArtifact("Stack").template as Template),
     settings,
+    frontSettings,
     actions: [...new Set(actions)],
   };
 }

@@ -30,8 +30,13 @@ const Parameters = z.strictObject({
   machineImageId: ImageId,
   /** The digest of the machine image that one was made from; receipts show it. */
   machineImageDigest: z.string().regex(/^sha256:[0-9a-f]{64}$/, "must be sha256: and 64 hexadecimal digits"),
-  /** Hosts of the service. All of them work, and have every role. */
+  /** Hosts of the service. All of them work, and have every role, or those that `frontReplicas` leaves them. */
   replicas: z.int().min(1).max(2).default(2),
+  /**
+   * Hosts of their own for the roles `intake` and `web`, with no right on machines, no key of the App's and no model key;
+   * the others are `worker` and `broker` then, and GitHub's requests reach none of them. 0 for none.
+   */
+  frontReplicas: z.int().min(0).max(2).default(0),
   serviceInstanceType: InstanceType.default("t3.medium"),
   machineInstanceTypes: z
     .array(InstanceType)

@@ -29,7 +29,7 @@ import type { Network } from "./network.ts";
 import type { Parameters } from "./parameters.ts";
 import { noticeRights } from "./notices.ts";
 import { endRights, launchRights, neverRights, readRights, signRights } from "./rights.ts";
-import { settingsFile, SHARED_FOLDER } from "./settings-file.ts";
+import { type Role as HostRole, settingsFile, SHARED_FOLDER } from "./settings-file.ts";
 import type { Secrets, State } from "./state.ts";
 
 const NFS_PORT = 2049;
@@ -50,9 +50,26 @@ export interface ServiceInput {
   readonly alarms: Topic;
 }
 
-export interface Service {
+/** Hosts that are alike. */
+interface Hosts {
   readonly group: AutoScalingGroup;
   readonly securityGroup: SecurityGroup;
+}
+
+export interface Service {
+  /** Those that launch machines, and that machines come to. */
+  readonly workers: Hosts;
+  /** Those that webhooks go to: the same, unless they have hosts of their own. */
+  readonly fronts: Hosts;
+}
+
+/** What hosts of one kind are. */
+interface HostsKind {
+  /** The beginning of the names of all that is theirs. */
+  readonly name: "Host" | "Front";
+  readonly replicas: number;
+  /** Null for every role. */
+  readonly roles: readonly HostRole[] | null;
   readonly role: Role;
 }
 
@@ -61,11 +78,29 @@ export interface Service {
  * with subordinate uids. Fargate allows neither newuidmap nor mounts in a namespace.
  */
 export function addService(scope: Construct, input: ServiceInput): Service {
-  const { parameters, network, alarms } = input;
+  const { replicas, frontReplicas } = input.parameters;
+  const hasFronts = frontReplicas > 0;
   const role = addRole(scope, input);
-  const securityGroup = addSecurityGroup(scope, input);
-  const userData = UserData.custom(userDataOf(input));
-  const template = new LaunchTemplate(scope, "HostTemplate", {
+  const roles = hasFronts ? (["worker", "broker"] as const) : null;
+  const workers = addHosts(scope, input, { name: "Host", replicas, roles, role });
+  if (!hasFronts) {
+    return { workers, fronts: workers };
+  }
+  const fronts = addHosts(scope, input, {
+    name: "Front",
+    replicas: frontReplicas,
+    roles: ["intake", "web"],
+    role: addFrontRole(scope, input),
+  });
+  return { workers, fronts };
+}
+
+function addHosts(scope: Construct, input: ServiceInput, kind: HostsKind): Hosts {
+  const { parameters, network, alarms } = input;
+  const { name, replicas, role } = kind;
+  const securityGroup = addSecurityGroup(scope, input, name);
+  const userData = UserData.custom(userDataOf(input, kind));
+  const template = new LaunchTemplate(scope, `${name}Template`, {
     machineImage: MachineImage.genericLinux({ [parameters.region]: parameters.serviceImageId }),
     instanceType: new InstanceType(parameters.serviceInstanceType),
     role,
@@ -85,22 +120,22 @@ export function addService(scope: Construct, input: ServiceInput): Service {
       },
     ],
   });
-  const group = new AutoScalingGroup(scope, "Hosts", {
+  const group = new AutoScalingGroup(scope, `${name}s`, {
     vpc: network.vpc,
     vpcSubnets: { subnets: network.serviceSubnets },
     launchTemplate: template,
-    minCapacity: parameters.replicas,
-    maxCapacity: parameters.replicas,
+    minCapacity: replicas,
+    maxCapacity: replicas,
     // By EC2's own checks alone: while the cache is away no host is ready, and new ones would not be either.
     healthChecks: HealthChecks.ec2({ gracePeriod: GRACE }),
-    updatePolicy: UpdatePolicy.rollingUpdate({ maxBatchSize: 1, minInstancesInService: parameters.replicas - 1 }),
+    updatePolicy: UpdatePolicy.rollingUpdate({ maxBatchSize: 1, minInstancesInService: replicas - 1 }),
     notifications: [{ topic: alarms, scalingEvents: ScalingEvents.ALL }],
   });
-  return { group, securityGroup, role };
+  return { group, securityGroup };
 }
 
 function addRole(scope: Construct, input: ServiceInput): Role {
-  const { stack, parameters, network, template, notices, cache, state, secrets, appKey } = input;
+  const { stack, parameters, network, template, notices, secrets, appKey } = input;
   const role = new Role(scope, "HostRole", {
     assumedBy: new ServicePrincipal("ec2.amazonaws.com"),
     description: "Hosts of Mayfly. Machines have no role at all.",
@@ -110,11 +145,31 @@ function addRole(scope: Construct, input: ServiceInput): Role {
   for (const statement of [...statements, ...noticeRights(notices)]) {
     role.addToPolicy(statement);
   }
+  addOwnRights(role, input, secretsOf(secrets));
+  for (const statement of signRights(appKey)) {
+    role.addToPolicy(statement);
+  }
+  acknowledgeWildcards(role, parameters);
+  return role;
+}
+
+/** Webhooks are kept and operators answered: nothing of it needs a machine, the App or the model. */
+function addFrontRole(scope: Construct, input: ServiceInput): Role {
+  const role = new Role(scope, "FrontRole", {
+    assumedBy: new ServicePrincipal("ec2.amazonaws.com"),
+    description: "Hosts of Mayfly that take webhooks. They launch nothing.",
+  });
+  addOwnRights(role, input, [input.secrets.webhookSecret]);
+  return role;
+}
+
+/** To start: its secrets and the shared folder. */
+function addOwnRights(role: Role, { cache, state }: ServiceInput, secrets: readonly CfnSecret[]): void {
   role.addToPolicy(
     new PolicyStatement({
       sid: "ReadSecrets",
       actions: ["secretsmanager:GetSecretValue"],
-      resources: [...secretsOf(secrets).map(({ ref }) => ref), cache.token.secretArn],
+      resources: [...secrets.map(({ ref }) => ref), cache.token.secretArn],
     }),
   );
   role.addToPolicy(
@@ -124,19 +179,18 @@ function addRole(scope: Construct, input: ServiceInput): Role {
       resources: [state.files.fileSystemArn],
     }),
   );
-  for (const statement of signRights(appKey)) {
-    role.addToPolicy(statement);
-  }
-  acknowledgeWildcards(role, parameters);
-  return role;
 }
 
 function secretsOf({ appKey, webhookSecret, modelKey }: Secrets): CfnSecret[] {
   return [...(appKey === null ? [] : [appKey]), webhookSecret, modelKey];
 }
 
-function addSecurityGroup(scope: Construct, { network, cache, state }: ServiceInput): SecurityGroup {
-  const group = new SecurityGroup(scope, "HostSecurityGroup", {
+function addSecurityGroup(
+  scope: Construct,
+  { network, cache, state }: ServiceInput,
+  name: HostsKind["name"],
+): SecurityGroup {
+  const group = new SecurityGroup(scope, `${name}SecurityGroup`, {
     vpc: network.vpc,
     description: "Hosts of the service: in from the load balancers, out by TLS",
     allowAllOutbound: false,
@@ -154,21 +208,23 @@ function addSecurityGroup(scope: Construct, { network, cache, state }: ServiceIn
 }
 
 /** What a host is told at its first start. Nothing of it is secret, and all of it is ours: parameters and ids. */
-function userDataOf(input: ServiceInput): string {
+function userDataOf(input: ServiceInput, { roles }: HostsKind): string {
   const { parameters, cache, state, secrets } = input;
+  const isWorker = roles?.includes("worker") ?? true;
+  const quotedOrNull = (secret: CfnSecret | null) => (secret === null || !isWorker ? "null" : `"${secret.ref}"`);
   return [
     "#!/bin/bash",
     "set -euo pipefail",
     "install -d -m 0755 /etc/mayfly",
     "cat > /etc/mayfly/mayfly.yaml <<'EOF'",
-    settingsFile(input),
+    settingsFile({ ...input, roles }),
     "EOF",
     "cat > /etc/mayfly/aws.json <<'EOF'",
     `{ "region": "${parameters.region}",`,
     `  "cache": { "host": "${cache.endpoint}", "port": ${cache.port}, "token": "${cache.token.secretArn}" },`,
-    `  "app_key": ${secrets.appKey === null ? "null" : `"${secrets.appKey.ref}"`},`,
+    `  "app_key": ${quotedOrNull(secrets.appKey)},`,
     `  "webhook_secret": "${secrets.webhookSecret.ref}",`,
-    `  "model_key": "${secrets.modelKey.ref}" }`,
+    `  "model_key": ${quotedOrNull(secrets.modelKey)} }`,
     "EOF",
     `install -d -m 0755 ${SHARED_FOLDER}`,
     `echo '${state.files.fileSystemId}:/ ${SHARED_FOLDER} efs _netdev,tls,iam 0 0' >> /etc/fstab`,

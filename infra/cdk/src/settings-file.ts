@@ -10,6 +10,9 @@ export const WEBHOOK_PORT = 3000;
 /** What all hosts mount; the state folder beside it is each host's own. */
 export const SHARED_FOLDER = "/var/lib/mayfly-shared";
 
+/** As docs/operations/roles.md has them. */
+export type Role = "intake" | "worker" | "broker" | "web";
+
 /**
  * The service's settings file as this deployment has it, JSON and so YAML as well. No secret is in it: those come by the
  * environment (infra/systemd/aws).
@@ -20,14 +23,18 @@ export function settingsFile(options: {
   template: CfnLaunchTemplate;
   notices: Queue;
   appKey: CfnKey | null;
+  /** The host's; null for every role. */
+  roles: readonly Role[] | null;
 }): string {
-  const { parameters, network, template, notices, appKey } = options;
+  const { parameters, network, template, notices, appKey, roles } = options;
+  const isWorker = roles?.includes("worker") ?? true;
   // Parts that are known after the deployment alone are put in as CloudFormation's own text.
   return JSON.stringify(
     {
       state_dir: "/var/lib/mayfly",
       shared_dir: SHARED_FOLDER,
-      github: { app_id: parameters.githubAppId, ...keyOf(appKey) },
+      ...(roles === null ? {} : { roles }),
+      ...(isWorker ? { github: { app_id: parameters.githubAppId, ...keyOf(appKey) } } : {}),
       listen: {
         webhook: { host: "0.0.0.0", port: WEBHOOK_PORT },
         machines: { host: "0.0.0.0", port: parameters.brokerPort },

@@ -26,6 +26,8 @@ export function cachePaths(cacheDir: string): {
   disk: (digest: string) => string;
   pointer: (kind: "layer" | "image" | "disk", key: string) => string;
   work: string;
+  /** Who uses what, by empty files' names. */
+  uses: string;
 } {
   return {
     layer: (key) => join(cacheDir, "layers", key),
@@ -33,6 +35,7 @@ export function cachePaths(cacheDir: string): {
     disk: (digest) => join(cacheDir, "disks", digest),
     pointer: (kind, key) => join(cacheDir, "pointers", `${kind}-${key}`),
     work: join(cacheDir, "work"),
+    uses: join(cacheDir, "uses"),
   };
 }
 
@@ -129,7 +132,8 @@ function isTaken(error: unknown): boolean {
   return code === "ENOTEMPTY" || code === "EEXIST";
 }
 
-function isAlive(pid: number): boolean {
+/** Whether there is a process of this id on this host. */
+export function isAlive(pid: number): boolean {
   try {
     process.kill(pid, 0);
     return true;

@@ -12,6 +12,7 @@ import { ec2CommandLine } from "./kernel-command-line.ts";
 import { bootFiles } from "./layer.ts";
 import { readLock } from "./lock.ts";
 import { rootRecipeDigest } from "./recipe.ts";
+import { markUsed } from "./uses.ts";
 
 /** Raise it when code that writes a disk changes what comes out. */
 const EDITION = 1;
@@ -64,6 +65,9 @@ export async function ensureEc2Disk(options: EnsureEc2DiskOptions): Promise<Ec2D
   const key = sha256(canonicalJson({ ...own, recipe: rootRecipeDigest(), lock, frozen }));
   const pointer = paths.pointer("disk", key);
   const known = await readPointer(pointer);
+  if (known !== null) {
+    await markUsed(cacheDir, "disk", known);
+  }
   const found = known === null ? null : await openDisk(paths.disk(known), known, options.signal);
   if (found !== null) {
     report("done", `The disk is there: ${found.digest}`);
@@ -88,6 +92,7 @@ export async function ensureEc2Disk(options: EnsureEc2DiskOptions): Promise<Ec2D
       throw new AppError("IMAGE_BUILD_FAILED", `The new disk in ${dir} is not whole`);
     }
     await writePointer(pointer, hex);
+    await markUsed(cacheDir, "disk", hex);
     report("done", `Built ${disk.digest}`);
     return disk;
   });

@@ -20,6 +20,7 @@ import { formatLock, type ImageLock, readLock, type Substitution } from "./lock.
 import type { Manifest } from "./manifest.ts";
 import { rootRecipeDigest } from "./recipe.ts";
 import { checkTools } from "./tools.ts";
+import { markUsed } from "./uses.ts";
 import { type Image, readImage, verifyImage } from "./verify.ts";
 
 export interface EnsureImageOptions {
@@ -51,7 +52,9 @@ export async function ensureImage(options: EnsureImageOptions): Promise<Image> {
   const pointer = cachePaths(cacheDir).pointer("image", requestKey(request));
   const known = await readPointer(pointer);
   const dir = known === null ? null : cachePaths(cacheDir).image(known);
-  if (dir !== null) {
+  if (dir !== null && known !== null) {
+    // Before it is looked at: what is found stays while this process lives.
+    await markUsed(cacheDir, "image", known);
     const found = await (options.recheck === true ? verifyImage(dir, options.signal) : readImage(dir));
     if (found.ok && (options.frozen !== true || found.image.manifest.substituted.length === 0)) {
       report("done", `The image is there: ${found.image.digest}`);
@@ -64,7 +67,9 @@ export async function ensureImage(options: EnsureImageOptions): Promise<Image> {
   const image = await withWorkDir(cacheDir, (workDir) =>
     build({ ...options, ...request, workDir, mistrustCache: dir !== null, report }),
   );
-  await writePointer(pointer, image.digest.slice("sha256:".length));
+  const hex = image.digest.slice("sha256:".length);
+  await writePointer(pointer, hex);
+  await markUsed(cacheDir, "image", hex);
   report("done", `Built ${image.digest}`);
   return image;
 }

@@ -6,6 +6,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { makeDir } from "./cache.ts";
 import type { BuildProgress } from "./ensure-layer.ts";
 import { ensureImage } from "./ensure-image.ts";
+import { pruneCache } from "./prune.ts";
 import { ensureProbeImage, usualCacheDir } from "./testing/real-image.ts";
 import { verifyImage } from "./verify.ts";
 
@@ -30,6 +31,22 @@ describe("ensureImage", () => {
     const onProgress = ({ step }: BuildProgress) => steps.push(step);
     expect(await ensureImage({ cacheDir, agentBundle: agent, onProgress })).toEqual(first);
     expect(steps).toEqual(["done"]);
+  });
+
+  it("gives an image that is not pruned while the process that asked for it lives", async () => {
+    const built = await ensureImage({ cacheDir, agentBundle: agent });
+    const again = await ensureImage({ cacheDir, agentBundle: Buffer.from("process.exit(1);\n") });
+    const later = Date.now() + 24 * 60 * 60_000;
+    const pruned = await pruneCache({ cacheDir, keep: 1, dryRun: false, now: later });
+    expect(pruned.filter(({ kind }) => kind === "image")).toEqual([]);
+    expect(await verifyImage(built.dir)).toMatchObject({ ok: true });
+    // As if it had ended.
+    await rm(join(cacheDir, "uses"), { recursive: true });
+    const gone = await pruneCache({ cacheDir, keep: 1, dryRun: false, now: later });
+    expect(gone.filter(({ kind }) => kind === "image").map(({ path }) => path)).toEqual([built.dir]);
+    expect(await verifyImage(again.dir)).toMatchObject({ ok: true });
+    const rebuilt = await ensureImage({ cacheDir, agentBundle: agent });
+    expect(await verifyImage(rebuilt.dir)).toMatchObject({ ok: true, image: { digest: built.digest } });
   });
 
   it("puts a new agent on the same root", async () => {

@@ -7,6 +7,7 @@ import { makeWorkDir, sweepWorkDirs } from "./cache.ts";
 import { buildLayer, findLayer, isIntact, type Layer, listSubstitutions } from "./layer.ts";
 import type { ImageLock } from "./lock.ts";
 import { checkTools } from "./tools.ts";
+import { markUsed } from "./uses.ts";
 
 export interface BuildProgress {
   /** A word for the stage: check, debian, node, codex, kernel, root, initrd, done. */
@@ -54,6 +55,7 @@ async function findOrBuild(options: Parameters<typeof ensureLayer>[0]): Promise<
     // A damaged image shares its files with its layer.
     const isSound = !options.mistrustCache || (await isIntact(known, options.signal));
     if (isAsWanted && isSound) {
+      await markUsed(cacheDir, "layer", known.key);
       return known;
     }
     if (!isSound) {

@@ -6,6 +6,7 @@ export type { BuildProgress } from "./ensure-layer.ts";
 export { kernelCommandLine } from "./kernel-command-line.ts";
 export { compareWithLock, type ImageLock, lockPath, type Substitution } from "./lock.ts";
 export type { Manifest } from "./manifest.ts";
+export { pruneCache } from "./prune.ts";
 export { codexUser } from "./recipe.ts";
 export { findMissingTools, type RequiredTool, requiredTools } from "./tools.ts";
 export { measureTscKhz } from "./tsc.ts";

@@ -1,4 +1,4 @@
 export function filesOf(
   settings: { cache: { host: string; port: number } },
-  secrets: { token: string; appKey: string | null; webhookSecret: string; modelKey: string },
+  secrets: { token: string; appKey: string | null; webhookSecret: string; modelKey: string | null },
 ): { environment: string; appKey: string | null };

@@ -14,8 +14,8 @@ const FETCH_MS = 20_000;
  * The two files' texts.
  *
  * @param {{ cache: { host: string, port: number } }} settings
- * @param {{ token: string, appKey: string | null, webhookSecret: string, modelKey: string }} secrets Without the App's
- * key where it is in KMS.
+ * @param {{ token: string, appKey: string | null, webhookSecret: string, modelKey: string | null }} secrets Without
+ * the App's key where it is in KMS; with neither key where the host only takes webhooks.
  * @returns {{ environment: string, appKey: string | null }} Throws for a secret that would not stay on its own line.
  */
 export function filesOf({ cache }, { token, appKey, webhookSecret, modelKey }) {
@@ -28,7 +28,7 @@ export function filesOf({ cache }, { token, appKey, webhookSecret, modelKey }) {
   const lines = {
     MAYFLY_REDIS_URL: `rediss://:${encodeURIComponent(token)}@${cache.host}:${cache.port}`,
     MAYFLY_WEBHOOK_SECRET: webhookSecret,
-    OPENAI_API_KEY: modelKey,
+    ...(modelKey === null ? {} : { OPENAI_API_KEY: modelKey }),
   };
   return { environment: Object.entries(lines).map(line).join(""), appKey };
 }
@@ -59,10 +59,10 @@ function main([file]) {
     throw new Error("usage, as a unit with a runtime folder: fetch-secrets.mjs /etc/mayfly/aws.json");
   }
   const settings = JSON.parse(readFileSync(file, "utf8"));
-  const fetched = (id) => fetchSecret(settings.region, id);
+  const fetched = (id) => (id === null ? null : fetchSecret(settings.region, id));
   const { environment, appKey } = filesOf(settings, {
     token: fetched(settings.cache.token),
-    appKey: settings.app_key === null ? null : fetched(settings.app_key),
+    appKey: fetched(settings.app_key),
     webhookSecret: fetched(settings.webhook_secret),
     modelKey: fetched(settings.model_key),
   });

@@ -72,7 +72,7 @@ describe("parseConfig", () => {
         repositories: ["*/*"],
         models: ["*"],
         safetyStrategies: ["unprivileged-user", "drop-sudo", "read-only"],
-        publications: ["comment", "check"],
+        publications: ["comment", "check", "review"],
         runMsMax: 3_600_000,
       },
       fleet: {

@@ -24,6 +24,10 @@ export const endingTexts = {
     title: "The machine's self-test did not pass, so no key was lent",
     fix: "An operator should look at the receipt and at the machine image.",
   },
+  setup_failed: {
+    title: "A set-up command of the task failed",
+    fix: "Read below what it said, correct the task's `setup` or the code it builds, then ask again.",
+  },
   agent_failed: {
     title: "The agent in the machine could not do its work",
     fix: "An operator should look at the receipt.",
@@ -92,7 +96,8 @@ export interface Ending {
 export function endingOf(frame: ResultFrame): Ending {
   if (frame.kind === "failure") {
     const { step, message } = frame.failure;
-    return { outcome: "failed", code: step === "gate" ? "gate_failed" : "agent_failed", detail: `${step}: ${message}` };
+    const code = step === "gate" ? "gate_failed" : step === "setup" ? "setup_failed" : "agent_failed";
+    return { outcome: "failed", code, detail: code === "setup_failed" ? message : `${step}: ${message}` };
   }
   const { codex, final_message: answer } = frame.result;
   switch (codex.ended_by) {

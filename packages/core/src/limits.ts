@@ -80,6 +80,10 @@ export const limits = {
   gitMs: 5 * MINUTE,
   /** The task file. */
   taskBytesMax: 64 * KIB,
+  /** Set-up commands of a task: more belong into a script of the repository. */
+  setupCommandsMax: 20,
+  /** One of them. */
+  setupCommandCharsMax: 4_000,
   /** AGENTS.md: Codex's own default for project documents. */
   agentsFileBytesMax: 32 * KIB,
   /** Title and body of a pull request as they go into the prompt. */

@@ -84,7 +84,8 @@ function defaultsOf(question: PolicyQuestion): TaskDefaults {
   return {
     model: modelDefault,
     timeoutMs: Math.min(limits.runMsDefault, ceiling.runMsMax),
-    publish: ceiling.publications,
+    // A review wants an answer of a certain shape: only a task that asks for one gets it.
+    publish: ceiling.publications.filter((name) => name !== "review"),
   };
 }
 

@@ -65,6 +65,8 @@ export const Assignment = z.strictObject({
   /** Seconds the attempt has from now; the agent's clock is its own. */
   seconds: z.int().min(1),
   source: SourceLayout,
+  /** Commands to be run as Codex's user before there is a key; not there when there are none. */
+  setup: z.array(z.string().min(1).max(limits.setupCommandCharsMax)).min(1).max(limits.setupCommandsMax).optional(),
   codex: z.strictObject({
     prompt: z.string().max(limits.promptBytesMax),
     model: z.string().max(128),
@@ -119,6 +121,8 @@ export type HeartbeatAnswer = z.infer<typeof HeartbeatAnswer>;
 export const AgentEvent = z.discriminatedUnion("type", [
   z.strictObject({ type: z.literal("source_ready") }),
   z.strictObject({ type: z.literal("codex_started") }),
+  /** One line of what a set-up command said. */
+  z.strictObject({ type: z.literal("setup"), line: z.string().max(limits.eventBytesMax) }),
   z.strictObject({ type: z.literal("codex"), line: z.string().max(limits.eventBytesMax) }),
   z.strictObject({ type: z.literal("codex_exited"), exit_code: z.int().min(0).max(255).nullable() }),
   z.strictObject({ type: z.literal("note"), text: z.string().max(4_000) }),
@@ -140,7 +144,7 @@ export type EventsTaken = z.infer<typeof EventsTaken>;
 
 /** The agent could not do its work, before or instead of a result. */
 export const AgentFailure = z.strictObject({
-  step: z.enum(["source", "gate", "key", "codex", "collect"]),
+  step: z.enum(["source", "setup", "gate", "key", "codex", "collect"]),
   message: z.string().max(2_000),
 });
 export type AgentFailure = z.infer<typeof AgentFailure>;

@@ -1,4 +1,5 @@
 import { limits } from "./limits.ts";
+import { reviewSchema } from "./review.ts";
 import { type Problem, readStrictYaml } from "./strict-yaml.ts";
 import { readTaskOption, type TaskOptions } from "./task-options.ts";
 import { defaultTask, type TaskSpec } from "./task-spec.ts";
@@ -79,7 +80,10 @@ export function parseTaskFile(text: string): TaskFile {
 /** The file's options over the service's defaults. The operator's ceiling is policy's (policy.ts). */
 export function resolveTask(label: string, options: TaskOptions, defaults: TaskDefaults): TaskSpec {
   const { model, timeoutMs, publish } = defaults;
-  const task: TaskSpec = { ...defaultTask(label, model), timeoutMs, publish, ...options };
+  const asked: TaskSpec = { ...defaultTask(label, model), timeoutMs, publish, ...options };
+  const task = asked.publish.includes("review")
+    ? { ...asked, outputSchema: asked.outputSchema ?? reviewSchema }
+    : asked;
   // As in codex-action: this strategy is the sandbox of that name and nothing else.
   return task.safetyStrategy === "read-only" ? { ...task, sandbox: "read-only" } : task;
 }

@@ -12,7 +12,7 @@ type Reading = { readonly ok: true; readonly options: TaskOptions } | { readonly
 
 /** Efforts the CLI (0.169.0) knows; which of them a model takes is for the model to say. */
 const efforts = ["none", "minimal", "low", "medium", "high", "xhigh", "max", "ultra"] as const;
-export const publications = ["comment", "check"] as const satisfies readonly Publish[];
+export const publications = ["comment", "check", "review"] as const satisfies readonly Publish[];
 
 /** As in the assignment (protocol.ts), and with nothing in it that a shell, a log or a URL could take amiss. */
 const MODEL = /^[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}$/;
@@ -38,6 +38,7 @@ const readers: Readonly<Record<string, (value: unknown) => Reading>> = {
   "output-schema": readSchema,
   "working-directory": readPath,
   "codex-args": readArgs,
+  setup: readSetup,
   "allow-users": readUsers,
   "allow-bots": readAllowBots,
   "allow-bot-users": readBots,
@@ -121,6 +122,26 @@ function readArgs(value: unknown): Reading {
   }
   const result = parseCodexArgs(value);
   return result.ok ? good({ codexArgs: result.args }) : bad(`is not allowed: ${result.problem}`);
+}
+
+/** One command, or a list of them; a command may have several lines. */
+function readSetup(value: unknown): Reading {
+  const list = typeof value === "string" ? [value] : value;
+  if (!isTextList(list)) {
+    return bad("must be a command or a list of commands");
+  }
+  if (list.length === 0 || list.length > limits.setupCommandsMax) {
+    return bad(`must have 1 to ${limits.setupCommandsMax} commands; put more of them into a script of the repository`);
+  }
+  for (const command of list) {
+    if (command.trim() === "" || command.length > limits.setupCommandCharsMax) {
+      return bad(`must have commands of 1 to ${limits.setupCommandCharsMax} characters`);
+    }
+    if (/[\p{Cf}\p{Cs}]|(?![\n\t])\p{Cc}/u.test(command)) {
+      return bad("must not contain control or invisible characters");
+    }
+  }
+  return good({ setup: list });
 }
 
 function readUsers(value: unknown): Reading {

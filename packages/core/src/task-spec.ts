@@ -12,6 +12,8 @@ export interface TaskSpec {
   readonly outputSchema: string | null;
   readonly workingDirectory: string;
   readonly codexArgs: readonly string[];
+  /** Shell commands that are run before Codex, as its user; not there in records of tasks without. */
+  readonly setup?: readonly string[];
   readonly allowUsers: readonly string[];
   readonly allowBots: boolean;
   readonly allowBotUsers: readonly string[];
@@ -20,7 +22,7 @@ export interface TaskSpec {
 }
 
 /** What a task may put on GitHub. */
-export type Publish = "comment" | "check";
+export type Publish = "comment" | "check" | "review";
 
 /** A task with nothing but its name and model set. */
 export function defaultTask(name: string, model: string): TaskSpec {

@@ -33,6 +33,8 @@ export const commandsInNames: Row = {
 /** Who names a shell: each runs a script of its own that is constant, and words reach it as arguments if at all. */
 const constantShells: readonly string[] = [
   "apps/agent/src/confinement.ts",
+  // The task's own commands, from the default branch: a shell as Codex's user is what they are for.
+  "apps/agent/src/setup.ts",
   "apps/agent/src/watchdog.ts",
   "apps/orchestrator/src/confine/confine.ts",
   "apps/orchestrator/src/fleet/providers/qemu/machine-command.ts",

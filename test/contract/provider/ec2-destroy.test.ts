@@ -8,6 +8,7 @@ import { type Ec2World, fleet, openEc2World } from "./ec2-world.ts";
 import { destroyed } from "./provider-suite.ts";
 
 const MINUTE = 60_000;
+const LISTING_MS = 6_000;
 const nothing = { instances: 0, volumes: 0, interfaces: 0 };
 let world: Ec2World;
 
@@ -42,6 +43,44 @@ describe("destroying on EC2", () => {
     expect(fake.state.left()).toEqual(nothing);
   });
 
+  it("asks for no end of what has powered itself off since the last listing", async () => {
+    const { provider, calls, powerOff, fake } = await open();
+    const machines = await launched(3);
+    await provider.list();
+    const [first, ...rest] = machines as [MachineId, MachineId, MachineId];
+    await Promise.all(rest.map((id) => powerOff(id)));
+    await allDestroyed(machines);
+    expect(calls("TerminateInstances")).toBe(1);
+    const call = fake.calls.find(({ action }) => action === "TerminateInstances");
+    expect(call?.input).toMatchObject({ InstanceIds: [instanceIdOf(first)] });
+    expect(fake.state.left()).toEqual(nothing);
+  });
+
+  it("looks by its ids alone for what a machine had that was seen to run, in one call for each kind", async () => {
+    const { provider, fake, powerOff } = await open();
+    const machines = await launched(3);
+    await provider.list();
+    await Promise.all(machines.map((id) => powerOff(id)));
+    const before = fake.calls.length;
+    await allDestroyed(machines);
+    const looks = fake.calls.slice(before).filter(({ action }) => /Volumes|NetworkInterfaces/.test(action));
+    const filters = looks.map(({ input }) => (input as { Filters: { Name: string }[] }).Filters[0]?.Name);
+    expect(filters).toHaveLength(2);
+    expect(new Set(filters)).toEqual(new Set(["network-interface-id", "volume-id"]));
+  });
+
+  it("looks among all that the fleet has for what a machine may have had that nobody saw run", async () => {
+    const { provider, fake, powerOff } = await open({ pace: { pendingMs: 2 * MINUTE } });
+    const machines = await launched(3);
+    expect(await provider.list()).toHaveLength(3);
+    await Promise.all(machines.map((id) => powerOff(id)));
+    const before = fake.calls.length;
+    await allDestroyed(machines);
+    const looks = fake.calls.slice(before).filter(({ action }) => /Volumes|NetworkInterfaces/.test(action));
+    const filters = looks.map(({ input }) => (input as { Filters: { Name: string }[] }).Filters[0]?.Name);
+    expect(filters).toContain("tag:mayfly:fleet");
+  });
+
   it("does not wait for what runs in the machine", async () => {
     const { fake } = await open();
     await allDestroyed(await launched(1));
@@ -53,6 +92,7 @@ describe("destroying on EC2", () => {
     const { provider, pass, fake } = await open({ pace: { skippedTerminationMs: 40_000 } });
     const [machine] = (await launched(1)) as [MachineId];
     await expect(provider.ensureDestroyed(machine)).rejects.toMatchObject({ code: "MACHINE_NOT_GONE" });
+    await pass(LISTING_MS);
     expect((await provider.list()).map(({ running }) => running)).toEqual([false]);
     await pass(40_000);
     const { checks } = await destroyed(world, provider, machine);

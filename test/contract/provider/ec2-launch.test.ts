@@ -9,7 +9,7 @@ import { type Ec2World, fleet, openEc2World } from "./ec2-world.ts";
 
 const MINUTE = 60_000;
 /** A listing is shared for this long. */
-const LISTING_MS = 3_000;
+const LISTING_MS = 6_000;
 let world: Ec2World;
 
 async function open(options: Parameters<typeof openEc2World>[0] = {}): Promise<Ec2World> {

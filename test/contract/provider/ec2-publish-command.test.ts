@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { writeFileSync } from "node:fs";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -132,6 +133,67 @@ describe("mayfly image publish", () => {
     const { code } = await publish();
     expect(code).toBe(0);
     expect([...ec2.snapshots.values()].map(({ state }) => state)).toEqual(["error", "completed"]);
+  });
+
+  it("waits for a snapshot that EBS does not know at once", async () => {
+    await useEbs({ unknownFor: () => 2 });
+    expect((await publish()).code).toBe(0);
+    expect([...ec2.snapshots.values()]).toMatchObject([{ state: "completed" }]);
+    expect(ec2.snapshots.values().next().value?.blocks.size).toBe(4);
+    expect(ebs.calls["StartSnapshot"]).toBe(1);
+  });
+
+  it("finds its image and its snapshot on a later page", async () => {
+    const others = Array.from({ length: 7 }, (_none, index) => join(folder, `other-${index}.raw`));
+    const mine = path;
+    for (const [index, other] of others.entries()) {
+      await writeFile(other, filled(1, index + 20));
+      path = other;
+      await publish();
+    }
+    path = mine;
+    const first = await publish();
+    const begun = ebs.calls["StartSnapshot"];
+    await ec2.close();
+    // The same account, in pages of one.
+    const { snapshots } = ec2;
+    ec2 = await startEc2Fake({ pageMax: 1 });
+    for (const [id, snapshot] of snapshots) {
+      ec2.snapshots.set(id, snapshot);
+    }
+    await useEbs({});
+    expect((await publish()).out.split("\n")[1]).toBe(first.out.split("\n")[1]);
+    expect([begun, ebs.calls["StartSnapshot"]]).toEqual([8, undefined]);
+    const again = await publish();
+    expect(ec2.state.images()).toHaveLength(1);
+    expect(again.err).toContain("published already");
+  });
+
+  it("makes no image of a file that changed while it was written", async () => {
+    await useEbs({ onBlock: (index) => (index === 4 ? writeFileSync(path, filled(6, 9)) : undefined) });
+    await expect(publish()).rejects.toThrow(/changed while it was read/);
+    expect(ec2.state.images()).toEqual([]);
+    expect(ebs.calls["CompleteSnapshot"]).toBeUndefined();
+  });
+
+  it("makes another image of the same disk for another key", async () => {
+    const key = (digit: string) =>
+      `arn:aws:kms:${ec2.region}:123456789012:key/${digit.repeat(8)}-1111-2222-3333-444444444444`;
+    const published = [await publish(), await publish("--kms-key", key("a")), await publish("--kms-key", key("b"))];
+    expect(new Set(published.map(({ out }) => out.split("\n")[0])).size).toBe(3);
+    expect([...ec2.snapshots.values()].map(({ kmsKey }) => kmsKey)).toEqual([null, key("a"), key("b")]);
+    expect((await publish("--kms-key", key("a"))).out).toBe(published[1]?.out);
+  });
+
+  it.each([
+    ["alias/mayfly", /an alias/],
+    ["12345678-1111-2222-3333-444444444444", /ARN of a key/],
+    ["arn:aws:kms:us-east-1:123456789012:alias/mayfly", /an alias/],
+    ["arn:aws:kms:eu-north-1:123456789012:key/12345678-1111-2222-3333-444444444444", /us-east-1/],
+  ])("refuses the key %s before anything is read", async (key, said) => {
+    path = join(folder, "absent.raw");
+    await expect(publish("--kms-key", key)).rejects.toThrow(said);
+    expect(ec2.calls).toEqual([]);
   });
 
   it("takes a throttled call and a lost answer for what they are", { timeout: 120_000 }, async () => {

@@ -67,6 +67,18 @@ const slips: readonly [string, RegExp, Slip][] = [
   ["has a disk in the clear", /not encrypted/, (data) => disk(data, { Encrypted: false })],
   ["keeps the disk", /disk \/dev\/xvda outlives/, (data) => disk(data, { DeleteOnTermination: false })],
   [
+    "fills the disk from a snapshot",
+    /disk \/dev\/xvda comes from a snapshot of its own/,
+    (data) => disk(data, { SnapshotId: "snap-0123456789abcdef0" }),
+  ],
+  ["asks for addresses of version 6", /further addresses/, (data) => card(data, { Ipv6AddressCount: 1 })],
+  ["asks for more private addresses", /further addresses/, (data) => card(data, { SecondaryPrivateIpAddressCount: 2 })],
+  [
+    "brings an interface that exists",
+    /further addresses/,
+    (data) => card(data, { NetworkInterfaceId: "eni-0123456789abcdef0" }),
+  ],
+  [
     "adds a disk",
     /\/dev\/sdz is not the AMI's own/,
     (data) => ({
@@ -124,6 +136,27 @@ describe("a launch template", () => {
     await world.pass(60_000);
     await world.provider.list();
     expect(world.provider.planLaunch(1)).toHaveProperty("plan");
+  });
+
+  it("whose AMI does not say which disk it was made from is refused", async () => {
+    world = await openEc2World();
+    const launch = world.intend(1);
+    delete world.fake.place.image.tags["mayfly:image-digest"];
+    await world.provider.list();
+    expect(world.provider.planLaunch(1)).toMatchObject({
+      wait: expect.stringMatching(/ami-\w+ has no tag mayfly:image-digest/),
+    });
+    await expect(world.provider.ensureLaunched(launch)).rejects.toMatchObject({ code: "MACHINE_LAUNCH_FAILED" });
+    expect(world.calls("CreateFleet")).toBe(0);
+  });
+
+  it("whose AMI is another account's is refused, also with the right tag", async () => {
+    world = await openEc2World();
+    world.fake.place.image.owner = "999999999999";
+    await world.provider.list();
+    expect(world.provider.planLaunch(1)).toMatchObject({
+      wait: expect.stringMatching(/ami-\w+ is not an image of this account/),
+    });
   });
 
   it("that cannot be read lets nothing be launched until it can", async () => {

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { CreateLaunchTemplateCommand } from "@aws-sdk/client-ec2";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { loadDoorKeys } from "../../../apps/orchestrator/src/broker/enrolment/door-keys.ts";
+import { verifyEc2 } from "../../../apps/orchestrator/src/cli/verify-ec2.ts";
 import { createProgram } from "../../../apps/orchestrator/src/cli/program.ts";
 import type { Terminal } from "../../../apps/orchestrator/src/cli/terminal.ts";
 import type { Authorize } from "../../fakes/ec2/front.ts";
@@ -66,7 +67,20 @@ function settings(template: string): Record<string, string> {
   };
 }
 
+/** A type that is offered, and cannot do something. */
+function useType(name: string, lacks: "x86_64" | "uefi" | "ena" | "spot"): void {
+  fake.place.types.push({ name, vcpus: 2, memoryMib: 8_192, dollars: 0.1, zones: "abc", lacks });
+  environment["MAYFLY_EC2_INSTANCE_TYPES"] = `m7i.large,${name}`;
+}
+
 async function verify(...more: string[]): Promise<{ code: number; out: string; err: string; document: Document }> {
+  return verifying(more.includes("--json"), (terminal) => createProgram(terminal, ["verify-ec2", ...more]));
+}
+
+async function verifying(
+  json: boolean,
+  run: (terminal: Terminal) => Promise<number>,
+): Promise<{ code: number; out: string; err: string; document: Document }> {
   let [out, err] = ["", ""];
   const terminal: Terminal = {
     env: environment,
@@ -85,8 +99,8 @@ async function verify(...more: string[]): Promise<{ code: number; out: string; e
     tellParent: () => undefined,
     onOrphaned: () => undefined,
   };
-  const code = await createProgram(terminal, ["verify-ec2", ...more]);
-  const document = (more.includes("--json") ? JSON.parse(out) : { ok: false, checks: [] }) as Document;
+  const code = await run(terminal);
+  const document = (json ? JSON.parse(out) : { ok: false, checks: [] }) as Document;
   return { code, out, err, document };
 }
 
@@ -108,6 +122,8 @@ describe("mayfly verify-ec2 --dry-run", () => {
       "right to launch",
       "right to end",
     ]);
+    const dryRuns = fake.calls.filter(({ code }) => code === "DryRunOperation").map(({ action }) => action);
+    expect(dryRuns).toEqual(["CreateFleet", "RunInstances"]);
     expect(fake.state.instances()).toEqual([]);
     expect(fake.violations).toEqual([]);
   });
@@ -140,6 +156,62 @@ describe("mayfly verify-ec2 --dry-run", () => {
       /remove the route/,
       () => fake.place.routes.more.push({ DestinationCidrBlock: "52.0.0.0/8", GatewayId: "vpce-0123456789abcdef0" }),
     ],
+    ...(
+      [
+        ["half of the internet", { DestinationCidrBlock: "0.0.0.0/1" }],
+        ["the other half", { DestinationCidrBlock: "128.0.0.0/1" }],
+        ["half of version 6", { DestinationIpv6CidrBlock: "::/1" }],
+        ["a list of prefixes", { DestinationPrefixListId: "pl-0123456789abcdef0" }],
+        ["a network that the broker is not in", { DestinationCidrBlock: "10.99.0.0/16" }],
+        ["a public network", { DestinationCidrBlock: "52.0.0.0/16" }],
+      ] as const
+    ).map(
+      ([what, destination]) =>
+        [
+          `a route over a peering to ${what}`,
+          "routes",
+          /remove the route/,
+          () => fake.place.routes.more.push({ ...destination, VpcPeeringConnectionId: "pcx-0123456789abcdef0" }),
+        ] as [string, string, RegExp, () => unknown],
+    ),
+    [
+      "a route to an appliance",
+      "routes",
+      /remove the route/,
+      () =>
+        fake.place.routes.more.push({
+          DestinationCidrBlock: "10.0.1.0/28",
+          NetworkInterfaceId: "eni-0123456789abcdef0",
+        }),
+    ],
+    [
+      "a table of one subnet's own that leads out",
+      "routes",
+      /remove the route from rtb-0123456789abcdef1/,
+      () =>
+        fake.place.ownTables.push({
+          id: "rtb-0123456789abcdef1",
+          subnets: [fake.place.subnets[1]?.id ?? ""],
+          more: [{ DestinationCidrBlock: "0.0.0.0/0", NatGatewayId: "nat-0123456789abcdef0" }],
+        }),
+    ],
+    [
+      "a subnet that gives public addresses",
+      "subnets",
+      /--no-map-public-ip-on-launch/,
+      () => fake.place.gifts.set(fake.place.subnets[0]?.id ?? "", "public address"),
+    ],
+    [
+      "a subnet that gives addresses of version 6",
+      "subnets",
+      /--no-assign-ipv6-address-on-creation/,
+      () => fake.place.gifts.set(fake.place.subnets[2]?.id ?? "", "version 6"),
+    ],
+    ["a type of another processor", "instance types", /remove m7g\.large/, () => useType("m7g.large", "x86_64")],
+    ["a type that knows no UEFI", "instance types", /remove m4\.large/, () => useType("m4.large", "uefi")],
+    ["a type without ENA", "instance types", /remove m3\.large/, () => useType("m3.large", "ena")],
+    ["a type that is no spot machine", "instance types", /remove m1\.large/, () => useType("m1.large", "spot")],
+    ["no right to launch from the template", "right to launch", /rights of a host/, () => (denied = "RunInstances")],
     ["a group that lets in", "security group", /remove the ingress/, () => fake.place.group.ingress.push(BROKER)],
     [
       "a group that lets out anywhere",
@@ -190,6 +262,15 @@ describe("mayfly verify-ec2 --dry-run", () => {
     expect(document.checks.map((check) => check.name)).not.toContain("launch");
   });
 
+  it("counts no main table that no subnet goes by", async () => {
+    fake.place.routes.more.push({ DestinationCidrBlock: "0.0.0.0/0", GatewayId: "igw-0123456789abcdef0" });
+    const subnets = fake.place.subnets.map(({ id }) => id);
+    const peering = { DestinationCidrBlock: "10.0.1.0/28", VpcPeeringConnectionId: "pcx-0123456789abcdef0" };
+    fake.place.ownTables.push({ id: "rtb-0123456789abcdef1", subnets, more: [peering] });
+    const { document } = await verify("--dry-run", "--json", "--broker", "10.0.1.10:8443");
+    expect(failedOf(document)).toEqual([]);
+  });
+
   it("names a template that could put a credential into a machine", async () => {
     const client = createTestClient(fake);
     const data = { ...strictTemplate(fake), IamInstanceProfile: { Name: "admin" } };
@@ -228,6 +309,30 @@ describe("mayfly verify-ec2", () => {
     expect(err).toContain("stopping: machines are destroyed first");
     expect(fake.state.left()).toEqual({ instances: 0, volumes: 0, interfaces: 0 });
     expect(fake.violations).toEqual([]);
+  });
+
+  it("says what is left and how to end it when its machine cannot be destroyed", { timeout: 120_000 }, async () => {
+    await loadDoorKeys(`${state}/broker/door`, Date.now());
+    denied = "TerminateInstances";
+    stopsAt = "launched: ";
+    const impatient = (terminal: Terminal) => verifyEc2(terminal, { json: true }, { leaveMs: 3_000 });
+    const { code, document } = await verifying(true, impatient);
+    expect(code).toBe(1);
+    const [machine] = fake.state.instances();
+    const left = failedOf(document).find(({ name }) => name === "gone");
+    expect(left?.seen).toContain(`aws ec2 terminate-instances --region ${fake.region} --instance-ids ${machine?.id}`);
+    expect(left?.seen).toContain(`mayfly fleet sweep --name blue-verify --region ${fake.region}`);
+    expect(machine?.phase).not.toBe("terminated");
+
+    // And the next one does not begin beside it.
+    stopsAt = null;
+    const next = await verify("--json");
+    expect(failedOf(next.document)).toMatchObject([
+      { name: "no other trial", seen: expect.stringContaining(`${machine?.id} of blue-verify is there since 20`) },
+    ]);
+    expect(fake.state.instances()).toHaveLength(1);
+    // Somebody who only looks is not in the way.
+    expect(failedOf((await verify("--dry-run", "--json")).document)).toEqual([]);
   });
 
   it("says why nothing was launched, and leaves nothing", { timeout: 120_000 }, async () => {

@@ -16,6 +16,8 @@ import type { FakeSnapshot } from "../ec2/world.ts";
 const BLOCK_BYTES = 512 * 1024;
 const GIB = 1024 ** 3;
 const BODY_BYTES_MAX = 2 * BLOCK_BYTES;
+/** The service model's own pattern: neither an id nor an alias. */
+const KEY_ARN = /^arn:aws[a-z-]*:kms:.*:[0-9]{12}:key\/.+$/;
 /** The API's own bounds for a snapshot's life without blocks, minutes. */
 const TIMEOUT = { min: 10, max: 4_320 };
 
@@ -27,8 +29,12 @@ export interface EbsFakeOptions {
   readonly throttled?: number;
   /** Calls that are carried out and answered with a fault of the service, 0 to 1. */
   readonly lostReplies?: number;
+  /** Whether the answer to a call that was carried out is lost, by its path. */
+  readonly loses?: (target: string) => boolean;
   /** A completed snapshot is stored by `store` alone; else at once. */
   readonly staysPending?: boolean;
+  /** A snapshot just begun is not found by so many calls that write: the API is eventually consistent. */
+  readonly unknownFor?: (id: string) => number;
   /** Called before each block is taken. */
   readonly onBlock?: (index: number) => void;
   /** Called when a snapshot was completed. */
@@ -54,6 +60,8 @@ interface World extends EbsFakeOptions {
   readonly luck: Chance;
   readonly names: Chance;
   readonly tokens: Map<string, { readonly request: string; readonly id: string }>;
+  /** Calls that did not find a snapshot yet. */
+  readonly missed: Map<string, number>;
   /** Snapshots that were completed and take no more blocks. */
   readonly closed: Set<string>;
   readonly calls: Record<string, number>;
@@ -95,6 +103,7 @@ export async function startEbsFake(options: EbsFakeOptions): Promise<EbsFake> {
     names: createChance((options.seed ?? 1) + 1),
     tokens: new Map(),
     closed: new Set(),
+    missed: new Map(),
     calls: {},
     violations: [],
   };
@@ -129,7 +138,7 @@ async function handle(world: World, incoming: IncomingMessage, outgoing: ServerR
   const body = await readBody(incoming);
   try {
     const answer = answerTo(world, { method, target, headers, body });
-    if (world.luck.happens(world.lostReplies ?? 0)) {
+    if (world.luck.happens(world.lostReplies ?? 0) || world.loses?.(target) === true) {
       throw new EbsRefusal("InternalServerException", 500, "An internal error occurred.");
     }
     outgoing.writeHead(answer.status, { "content-type": "application/json", ...answer.headers });
@@ -209,6 +218,9 @@ function startSnapshot(world: World, given: Record<string, unknown>): Answer {
   if (typeof encrypted !== "boolean" || (key !== undefined && !encrypted)) {
     throw invalid("A key needs Encrypted.", "INVALID_PARAMETER_VALUE");
   }
+  if (key !== undefined && (typeof key !== "string" || !KEY_ARN.test(key))) {
+    throw invalid("KmsKeyArn must be the ARN of a key.", "INVALID_PARAMETER_VALUE");
+  }
   const request = JSON.stringify(given);
   const known = world.tokens.get(token);
   if (known !== undefined && known.request !== request) {
@@ -280,9 +292,11 @@ function completeSnapshot(world: World, { headers }: Call, id: string): Answer {
   return { status: 202, body: { Status: snapshot.state } };
 }
 
-function writable({ ec2, closed }: World, id: string): FakeSnapshot {
+function writable({ ec2, closed, missed, unknownFor = () => 0 }: World, id: string): FakeSnapshot {
   const snapshot = ec2.snapshots.get(id);
-  if (snapshot === undefined || closed.has(id) || snapshot.state !== "pending") {
+  const misses = missed.get(id) ?? 0;
+  missed.set(id, misses + 1);
+  if (misses < unknownFor(id) || snapshot === undefined || closed.has(id) || snapshot.state !== "pending") {
     throw new EbsRefusal("ResourceNotFoundException", 404, `The snapshot ${id} is not open.`, "SNAPSHOT_NOT_FOUND");
   }
   return snapshot;

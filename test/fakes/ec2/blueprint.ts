@@ -124,6 +124,9 @@ function checkDisk(disk: {
   }
 }
 
+/** A template may hold them; nothing here launches from one that does. */
+const furtherAddresses = ["Ipv6AddressCount", "NetworkInterfaceId", "SecondaryPrivateIpAddressCount"];
+
 function checkNetwork({ place }: World, data: RequestLaunchTemplateData): void {
   const cards = data.NetworkInterfaces ?? [];
   for (const card of cards) {
@@ -134,6 +137,7 @@ function checkNetwork({ place }: World, data: RequestLaunchTemplateData): void {
       "DeviceIndex",
       "Groups",
       "SubnetId",
+      ...furtherAddresses,
     ]);
   }
   if (cards.length > 1 || (cards[0]?.DeviceIndex ?? 0) !== 0) {
@@ -157,6 +161,8 @@ export function blueprintOf(world: World, data: RequestLaunchTemplateData, spot:
     throw new Ec2Refusal("MissingParameter", "The request must contain the parameters ImageId and InstanceType");
   }
   const [card] = data.NetworkInterfaces ?? [];
+  const acted = Object.keys(card ?? {}).filter((name) => !furtherAddresses.includes(name));
+  onlyModelled("NetworkInterface", card, acted);
   return {
     imageId: data.ImageId,
     instanceType: data.InstanceType,

@@ -63,6 +63,7 @@ export function registerImage(world: World, input: RegisterImageRequest): Regist
     ena: input.EnaSupport ?? false,
     deleteOnTermination: disk.Ebs?.DeleteOnTermination ?? true,
     volumeType: disk.Ebs?.VolumeType ?? "gp2",
+    owner: world.place.account,
   });
   return { ImageId: id };
 }
@@ -90,14 +91,16 @@ export function describeImages(world: World, input: DescribeImagesRequest): Desc
   if (absent !== undefined) {
     throw new Ec2Refusal("InvalidAMIID.NotFound", `The image id '[${absent.slice(0, 100)}]' does not exist`);
   }
-  const named = all.filter(({ id }) => input.ImageIds?.includes(id) ?? true);
+  const owners = input.Owners?.map((owner) => (owner === "self" ? world.place.account : owner));
+  // One of another owner than those asked for is left out, also where its id is named.
+  const named = all
+    .filter(({ id }) => input.ImageIds?.includes(id) ?? true)
+    .filter(({ owner }) => owners?.includes(owner) ?? true);
   const fields = { "image-id": ({ id }: FakeImage) => [id], name: ({ name }: FakeImage) => [name] };
-  const { page, nextToken } = paged(
-    filtered(named, input.Filters, fields, ({ tags }) => tags),
-    input,
-    { ...listing, min: 1 },
-  );
-  return { Images: page.map((image) => imageShape(world, image)), NextToken: nextToken };
+  // A page is cut first and filtered then: it can be empty and not the last.
+  const { page, nextToken } = paged(named, input, { ...listing, min: 1, pageMax: world.pageMax });
+  const found = filtered(page, input.Filters, fields, ({ tags }) => tags);
+  return { Images: found.map((image) => imageShape(world, image)), NextToken: nextToken };
 }
 
 function imageShape({ place, snapshots }: World, image: FakeImage): Image {
@@ -105,7 +108,7 @@ function imageShape({ place, snapshots }: World, image: FakeImage): Image {
   return {
     ImageId: image.id,
     Name: image.name,
-    OwnerId: place.account,
+    OwnerId: image.owner,
     State: "available",
     Public: false,
     Architecture: "x86_64",
@@ -128,7 +131,8 @@ function imageShape({ place, snapshots }: World, image: FakeImage): Image {
         },
       },
     ],
-    Tags: tagList(image.tags),
+    // Tags are seen by their own account alone.
+    Tags: image.owner === place.account ? tagList(image.tags) : [],
   };
 }
 
@@ -146,13 +150,10 @@ export function describeSnapshots(world: World, input: DescribeSnapshotsRequest)
   const ids = input.SnapshotIds;
   const named = ids === undefined ? [...world.snapshots.values()] : byIds(world, world.snapshots, ids, wanted);
   const fields = { status: ({ state }: FakeSnapshot) => [state], "snapshot-id": ({ id }: FakeSnapshot) => [id] };
-  const { page, nextToken } = paged(
-    filtered(named, input.Filters, fields, ({ tags }) => tags),
-    input,
-    listing,
-  );
+  const { page, nextToken } = paged(named, input, { ...listing, pageMax: world.pageMax });
+  const found = filtered(page, input.Filters, fields, ({ tags }) => tags);
   return {
-    Snapshots: page.map(({ id, state, sizeGib, encrypted, tags, startedAt }) => ({
+    Snapshots: found.map(({ id, state, sizeGib, encrypted, tags, startedAt }) => ({
       SnapshotId: id,
       OwnerId: world.place.account,
       State: state,

@@ -45,7 +45,7 @@ export function describeInstances(world: World, input: DescribeInstancesRequest)
       ? [...world.instances.values()].filter((instance) => isVisible(world, instance))
       : byIds(world, world.instances, input.InstanceIds, ids);
   const found = filtered(named, input.Filters, fields, ({ tags }) => tags);
-  const { page, nextToken } = paged(found, input, paging);
+  const { page, nextToken } = paged(found, input, { ...paging, pageMax: world.pageMax });
   return { Reservations: reservationShape(world, page), NextToken: nextToken };
 }
 

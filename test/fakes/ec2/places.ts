@@ -50,7 +50,8 @@ export function describeSubnets({ place, interfaces }: World, input: DescribeSub
       AvailabilityZoneId: subnet.zoneId,
       CidrBlock: subnet.cidr,
       State: "available",
-      MapPublicIpOnLaunch: false,
+      MapPublicIpOnLaunch: place.gifts.get(subnet.id) === "public address",
+      AssignIpv6AddressOnCreation: place.gifts.get(subnet.id) === "version 6",
       AvailableIpAddressCount: SUBNET_ADDRESSES - used(subnet),
     })),
     NextToken: nextToken,
@@ -82,20 +83,32 @@ export function describeVpcAttribute({ place }: World, input: DescribeVpcAttribu
   }
 }
 
-/** One table for all subnets, the network's main one. */
-export function describeRouteTables({ place }: World, input: DescribeRouteTablesRequest): DescribeRouteTablesResult {
+/** The network's main one, and those that subnets are tied to. */
+export function describeRouteTables(
+  { place, pageMax }: World,
+  input: DescribeRouteTablesRequest,
+): DescribeRouteTablesResult {
   onlyModelled("DescribeRouteTables", input, [...asked, "RouteTableIds"]);
-  const { routes, vpc } = place;
-  const fields = { "vpc-id": () => [vpc.id], "route-table-id": ({ id }: Place["routes"]) => [id] };
+  const { routes, ownTables, vpc } = place;
+  const tables = [{ ...routes, subnets: null }, ...ownTables];
+  type Table = (typeof tables)[number];
+  const fields = { "vpc-id": () => [vpc.id], "route-table-id": ({ id }: Table) => [id] };
   const local = { DestinationCidrBlock: vpc.cidr, GatewayId: "local", State: "active" as const };
+  // EC2's limit for a page of route tables.
+  const paging = { ...listing, max: 100, pageMax };
+  const { page, nextToken } = paged(filtered(tables, input.Filters, fields, null), input, paging);
   return {
-    RouteTables: filtered([routes], input.Filters, fields, null).map(({ id, more }) => ({
+    RouteTables: page.map(({ id, more, subnets }) => ({
       RouteTableId: id,
       VpcId: vpc.id,
       OwnerId: place.account,
-      Associations: [{ Main: true, RouteTableId: id }],
+      Associations:
+        subnets === null
+          ? [{ Main: true, RouteTableId: id }]
+          : subnets.map((SubnetId) => ({ Main: false, RouteTableId: id, SubnetId })),
       Routes: [local, ...more.map((route) => ({ ...route, State: "active" as const }))],
     })),
+    NextToken: nextToken,
   };
 }
 
@@ -132,6 +145,10 @@ export function describeInstanceTypes(
 ): DescribeInstanceTypesResult {
   onlyModelled("DescribeInstanceTypes", input, [...asked, "InstanceTypes"]);
   const wanted = input.InstanceTypes;
+  const absent = wanted?.find((type) => !place.types.some(({ name }) => name === type));
+  if (absent !== undefined) {
+    throw new Ec2Refusal("InvalidInstanceType", `The following supplied instance types do not exist: [${absent}]`);
+  }
   const named = place.types.filter(({ name }) => wanted === undefined || wanted.includes(name as _InstanceType));
   const fields = {
     "current-generation": () => ["true"],
@@ -142,12 +159,14 @@ export function describeInstanceTypes(
   };
   const { page, nextToken } = paged(filtered(named, input.Filters, fields, null), input, typesListing);
   return {
-    InstanceTypes: page.map(({ name, vcpus, memoryMib }) => ({
+    InstanceTypes: page.map(({ name, vcpus, memoryMib, lacks }) => ({
       InstanceType: name as _InstanceType,
       CurrentGeneration: true,
       BareMetal: false,
-      SupportedUsageClasses: ["on-demand", "spot"],
-      ProcessorInfo: { SupportedArchitectures: ["x86_64"] },
+      SupportedUsageClasses: lacks === "spot" ? ["on-demand"] : ["on-demand", "spot"],
+      SupportedBootModes: lacks === "uefi" ? ["legacy-bios"] : ["legacy-bios", "uefi"],
+      NetworkInfo: { EnaSupport: lacks === "ena" ? "unsupported" : "required" },
+      ProcessorInfo: { SupportedArchitectures: [lacks === "x86_64" ? "arm64" : "x86_64"] },
       VCpuInfo: { DefaultVCpus: vcpus },
       MemoryInfo: { SizeInMiB: memoryMib },
     })),

@@ -79,7 +79,7 @@ export function paged<T>(
   const left = things
     .map((thing, index) => ({ thing, ordinal: ordinalOf(thing, index) }))
     .filter(({ ordinal }) => ordinal > after);
-  const page = left.slice(0, Math.min(size ?? pageMax, pageMax));
+  const page = left.slice(0, Math.min(size ?? max, pageMax, max));
   const last = page.at(-1);
   const nextToken =
     last === undefined || page.length === left.length

@@ -43,6 +43,8 @@ export interface Ec2FakeOptions {
   readonly authorize?: Authorize;
   /** Called for each instance that is made. */
   readonly onInstance?: OnInstance;
+  /** No page of images, snapshots, instances or route tables holds more; EC2's own bounds unless said. */
+  readonly pageMax?: number;
   /** A freed address is handed out again at once; without it, only once all others were. */
   readonly reusesAddresses?: boolean;
 }
@@ -167,6 +169,7 @@ function createWorld(options: Ec2FakeOptions): World {
     addressesGiven: new Map(),
     made: 0,
     quota: { spot: null, "on-demand": null },
+    pageMax: options.pageMax ?? Infinity,
     reusesAddresses: options.reusesAddresses ?? false,
   };
 }

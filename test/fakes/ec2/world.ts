@@ -77,6 +77,8 @@ export interface FakeType {
   readonly dollars: number;
   /** The zones' letters where it is offered. */
   readonly zones: string;
+  /** What it cannot do that the others can. */
+  readonly lacks?: "x86_64" | "uefi" | "ena" | "spot";
 }
 
 export interface FakeImage {
@@ -91,6 +93,7 @@ export interface FakeImage {
   readonly ena: boolean;
   readonly deleteOnTermination: boolean;
   readonly volumeType: string;
+  readonly owner: string;
 }
 
 /** As the EBS direct API wrote it. */
@@ -135,18 +138,27 @@ export interface Place {
     readonly rootDevice: string;
     readonly sizeGib: number;
     readonly tags: Tags;
+    /** The account whose image it is; another's is listed without its tags. */
+    owner: string;
   };
-  readonly types: readonly FakeType[];
-  /** The network's only route table: what it has besides the network itself. */
+  readonly types: FakeType[];
+  /** Subnets that give machines what nobody asked for, by id. */
+  readonly gifts: Map<string, "public address" | "version 6">;
+  /** The network's main route table: what it has besides the network itself. */
   readonly routes: { readonly id: string; more: FakeRoute[] };
+  /** Route tables that subnets are tied to: those go by theirs and not by the main one. */
+  readonly ownTables: { readonly id: string; readonly subnets: readonly string[]; readonly more: FakeRoute[] }[];
 }
 
 /** A destination and one target, as EC2 names them. */
 interface FakeRoute {
-  readonly DestinationCidrBlock: string;
+  readonly DestinationCidrBlock?: string;
+  readonly DestinationIpv6CidrBlock?: string;
+  readonly DestinationPrefixListId?: string;
   readonly GatewayId?: string;
   readonly NatGatewayId?: string;
   readonly VpcPeeringConnectionId?: string;
+  readonly NetworkInterfaceId?: string;
 }
 
 /** How things go wrong by themselves. Rates are from 0 to 1; everything is off unless it is set. */
@@ -208,6 +220,8 @@ export interface World {
   made: number;
   /** Machines that may live at once, by lifecycle; null for no quota. */
   quota: Record<Lifecycle, number | null>;
+  /** EC2 may cut a page anywhere. */
+  readonly pageMax: number;
   /** Whether a freed address is handed out again at once. */
   reusesAddresses: boolean;
 }
@@ -220,6 +234,9 @@ const TYPES: readonly FakeType[] = [
   { name: "c7i.xlarge", vcpus: 4, memoryMib: 8_192, dollars: 0.1785, zones: "abc" },
   { name: "r7i.large", vcpus: 2, memoryMib: 16_384, dollars: 0.1323, zones: "ab" },
 ];
+
+/** What the image was made from: tests that boot no real one name this in their settings. */
+const IMAGE_DIGEST = `sha256:${"1".repeat(64)}`;
 
 /** One network of three subnets in three zones, one group that lets nothing in, one image, six types. */
 export function createPlace(region: string, seed: number, [first, second]: Network = [10, 20]): Place {
@@ -236,15 +253,25 @@ export function createPlace(region: string, seed: number, [first, second]: Netwo
       cidr: `${first}.${second}.${third}.0/20`,
     };
   });
+  const account = "123456789012";
   return {
     region,
-    account: "123456789012",
+    account,
     vpc: { id: vpcId, cidr: `${first}.${second}.0.0/16`, dnsSupport: false, dnsHostnames: false },
     subnets,
     group: { id: `sg-${names.hex(17)}`, name: "machines", ingress: [], egress: [] },
-    image: { id: `ami-${names.hex(17)}`, name: "mayfly-machine", rootDevice: "/dev/xvda", sizeGib: 2, tags: {} },
-    types: TYPES,
+    image: {
+      id: `ami-${names.hex(17)}`,
+      name: "mayfly-machine",
+      rootDevice: "/dev/xvda",
+      sizeGib: 2,
+      tags: { "mayfly:image-digest": IMAGE_DIGEST },
+      owner: account,
+    },
+    types: [...TYPES],
+    gifts: new Map(),
     routes: { id: `rtb-${names.hex(17)}`, more: [] },
+    ownTables: [],
   };
 }
 

@@ -36,6 +36,7 @@ interface AskedComment {
   readonly line?: number;
   readonly side?: string;
   readonly start_line?: number;
+  readonly start_side?: string;
 }
 
 function listReviews(context: Context): Reply {
@@ -116,24 +117,45 @@ async function requireLinesInDiff(pull: Pull, commitId: string, comments: readon
     if (wanted.some((line) => !lines.has(line))) {
       throw unprocessable("Line could not be resolved");
     }
+    const [last = 0, first] = wanted;
+    if (comment.line !== undefined && first !== undefined) {
+      requireRange(comment, { first, last, isOneHunk: lines.get(first) === lines.get(last) });
+    }
   }
 }
 
-/** The line numbers that a patch shows on one side. */
-function linesOf(patch: string, side: string): Set<number> {
-  const shown = new Set<number>();
+function requireRange(
+  comment: AskedComment,
+  { first, last, isOneHunk }: { first: number; last: number; isOneHunk: boolean },
+): void {
+  if ((comment.start_side ?? comment.side) !== comment.side) {
+    throw unprocessable("ranges over two sides are not served here");
+  }
+  if (first >= last) {
+    throw unprocessable("Start line must precede the end line");
+  }
+  if (!isOneHunk) {
+    throw unprocessable("Start line must be part of the same hunk as the line");
+  }
+}
+
+/** The line numbers that a patch shows on one side, each with the number of its hunk. */
+function linesOf(patch: string, side: string): Map<number, number> {
+  const shown = new Map<number, number>();
+  let hunks = 0;
   const own = side === "LEFT" ? "-" : "+";
   let line = 0;
   for (const text of patch.split("\n")) {
     const hunk = /^@@ -(\d+)(?:,\d+)? \+(\d+)(?:,\d+)? @@/.exec(text);
     if (hunk !== null) {
       line = Number(side === "LEFT" ? hunk[1] : hunk[2]);
+      hunks += 1;
       continue;
     }
     if (!text.startsWith(own) && !text.startsWith(" ")) {
       continue;
     }
-    shown.add(line);
+    shown.set(line, hunks);
     line += 1;
   }
   return shown;

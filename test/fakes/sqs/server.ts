@@ -145,6 +145,10 @@ async function perform(
   while (!queue.hasVisible() && performance.now() < until && !hasLeft()) {
     await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
   }
+  // Whoever hung up before the message came is heard of only now, when all that the sockets have to say was read.
+  for (let turns = 0; turns < 2; turns++) {
+    await new Promise((resolve) => setImmediate(resolve));
+  }
   // Who has left gets nothing, and nothing is lost to them.
   const messages = hasLeft() ? [] : queue.take(count, visibility * 1_000);
   const names = input["MessageSystemAttributeNames"];

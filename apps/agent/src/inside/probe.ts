@@ -98,7 +98,15 @@ function noNewPrivileges(): Check {
 function processes(): Check {
   const visible = readdirSync("/proc").filter((name) => /^\d+$/.test(name));
   const foreign = visible.filter((pid) => ownerOf(`/proc/${pid}`) !== orders.uid);
-  return check("processes", foreign.length === 0, `${visible.length} visible, ${foreign.length} of others`);
+  // Left over from what ran before Codex, as the same user.
+  const own = text("/proc/self/cgroup");
+  const earlier = visible.filter((pid) => !foreign.includes(pid) && ![own, ""].includes(text(`/proc/${pid}/cgroup`)));
+  const isAlone = foreign.length === 0 && earlier.length === 0;
+  return check(
+    "processes",
+    isAlone,
+    `${visible.length} visible, ${foreign.length} of others, ${earlier.length} from earlier`,
+  );
 }
 
 function foreignMemory(): Check {
@@ -183,7 +191,8 @@ function sockets(): Check {
     entriesOf(folder, true)
       .filter((entry) => entry.isSocket() || entry.isFIFO())
       .map((entry) => join(entry.parentPath, entry.name))
-      .filter((path) => isAllowed(path, constants.W_OK)),
+      // What set-up left there is of our own user: nobody listens behind it any more.
+      .filter((path) => ownerOf(path) !== orders.uid && isAllowed(path, constants.W_OK)),
   );
   return check("sockets", reachable.length === 0, `sockets of others that can be written to: ${list(reachable)}`);
 }

@@ -1,12 +1,16 @@
-import { rm } from "node:fs/promises";
+import { once } from "node:events";
+import { mkdir, rm } from "node:fs/promises";
+import { connect, type Socket } from "node:net";
 import { join } from "node:path";
-import { type IssuerConfig, limits, type RunId, Secret } from "@mayfly/core";
+import { decideMachine, type IssuerConfig, limits, type Machine, type RunId, Secret, type Store } from "@mayfly/core";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { readyMachine } from "../../../../test/attack/records.ts";
 import { randomIds } from "../host/ids.ts";
 import { createLog } from "../host/log.ts";
 import { overSocket } from "../host/socket-client.ts";
+import { createStores } from "../store/stores.ts";
 import { makeFolder, startTestRedis, type TestRedis } from "../store/test-redis.fixture.ts";
-import { type Broker, buildBroker } from "./broker.ts";
+import { type Broker, type BrokerDeps, buildBroker } from "./broker.ts";
 import { noBudgets } from "./model-gateway.fixture.ts";
 
 const run = "run_0123456789abcdefghjk" as RunId;
@@ -41,7 +45,7 @@ afterAll(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-async function start(issuer: IssuerConfig): Promise<void> {
+async function start(issuer: IssuerConfig, more: Partial<BrokerDeps> = {}): Promise<void> {
   broker = await buildBroker({
     sharedDir: folder,
     redis: redis.address,
@@ -58,6 +62,7 @@ async function start(issuer: IssuerConfig): Promise<void> {
     clock: { now: () => Date.now() },
     ids: randomIds,
     log: createLog({ level: "silent" }).log,
+    ...more,
   });
 }
 
@@ -80,5 +85,43 @@ describe.each(issuers)("the operator's own credential ($kind)", (issuer) => {
       expect(await find({ texts, run })).toEqual(found);
       await stop();
     }
+  });
+});
+
+describe("a channel that this broker was not told to close", () => {
+  const NOW = Date.now();
+  const clients: Socket[] = [];
+
+  afterEach(() => {
+    clients.splice(0).forEach((client) => client.destroy());
+  });
+
+  /** A machine that is at work, its channel, and a connection over it. */
+  async function connectMachine(store: Store): Promise<{ machine: Machine; version: number; socket: Socket }> {
+    const machine = readyMachine(NOW);
+    await store.commit([{ kind: "machine", value: machine, version: 0 }]);
+    await mkdir(join(folder, machine.id));
+    await broker?.control.inject({ method: "POST", url: `/channels/${machine.id}/open` });
+    const socket = connect(join(folder, machine.id, "broker.sock"));
+    clients.push(socket);
+    await once(socket, "connect");
+    return { machine, version: 1, socket };
+  }
+
+  it("is closed by its sweep once the machine is to be destroyed, and a live machine's is not", async () => {
+    const store = createStores({ redis: redis.redis, clock: { now: () => NOW } }).store;
+    await start(issuers[0] as IssuerConfig, { sweepMs: 50 });
+    await broker?.start();
+    const live = await connectMachine(store);
+    const doomed = await connectMachine(store);
+    const ended = once(doomed.socket, "close");
+    const { machine: destroying } = decideMachine(doomed.machine, { type: "destroy", why: "deadline" }, NOW);
+    expect(destroying.phase).toBe("destroying");
+    await store.commit([{ kind: "machine", value: destroying, version: doomed.version }]);
+    await ended;
+    const again = connect(join(folder, doomed.machine.id, "broker.sock"));
+    clients.push(again);
+    await expect(once(again, "connect")).rejects.toThrow();
+    expect([live.socket.destroyed, live.socket.readableEnded]).toEqual([false, false]);
   });
 });

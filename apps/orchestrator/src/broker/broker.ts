@@ -61,6 +61,8 @@ export interface BrokerDeps {
   readonly clock: Clock;
   readonly ids: Ids;
   readonly log: Logger;
+  /** How often what others left is looked for, ms; absent for what is usual. */
+  readonly sweepMs?: number;
 }
 
 /** The broker: all that a machine can reach. */
@@ -178,7 +180,7 @@ export async function buildBroker(deps: BrokerDeps): Promise<Broker> {
   return {
     control,
     async start() {
-      sweeping = setInterval(sweep, SWEEP_MS);
+      sweeping = setInterval(sweep, deps.sweepMs ?? SWEEP_MS);
       sweep();
       looking = setInterval(look, LOOK_MS);
       const machines = await store.listLiveMachines();

@@ -44,8 +44,9 @@ describe("several brokers", () => {
       present: async () => ["a", "b"],
       clientOf: (name) => (name === "a" ? broker(closed, name) : away()),
     });
-    await expect(brokers.ensureClosed(machine)).rejects.toMatchObject({ code: "SERVICE_NOT_RUNNING" });
-    await expect(brokers.findSecrets(["text"])).rejects.toMatchObject({ code: "SERVICE_NOT_RUNNING" });
+    // Not as one that is absent, whose channels are gone with it.
+    await expect(brokers.ensureClosed(machine)).rejects.toMatchObject({ code: "STORE_UNAVAILABLE", retryable: true });
+    await expect(brokers.findSecrets(["text"])).rejects.toMatchObject({ code: "STORE_UNAVAILABLE" });
   });
 
   it("are done without one that is gone meanwhile", async () => {

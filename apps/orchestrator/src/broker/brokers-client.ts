@@ -3,7 +3,8 @@ import type { BrokerClient } from "./control-client.ts";
 
 /**
  * All brokers of a service as if they were one. Each of them must answer, but one that is gone meanwhile: a broker that
- * cannot say that it is there ends every channel of its own before it is counted as gone.
+ * cannot say that it is there ends every channel of its own before it is counted as gone. Throws STORE_UNAVAILABLE where
+ * one that is there does not answer, for as long as it says that it is.
  *
  * @param deps.present Which there are now. Throws STORE_UNAVAILABLE.
  */
@@ -19,10 +20,14 @@ export function createBrokersClient(deps: {
       try {
         return [await ask(clientOf(name))];
       } catch (error) {
-        if (isAppError(error, "SERVICE_NOT_RUNNING") && !(await present()).includes(name)) {
+        if (!isAppError(error, "SERVICE_NOT_RUNNING")) {
+          throw error;
+        }
+        if (!(await present()).includes(name)) {
           return [];
         }
-        throw error;
+        // Not as one that is absent: what it has open is open still. Once it has been silent for long enough it is.
+        throw new AppError("STORE_UNAVAILABLE", "a broker that is there does not answer", { cause: error });
       }
     });
     return (await Promise.all(answers)).flat();

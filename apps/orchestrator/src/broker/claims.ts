@@ -29,7 +29,9 @@ interface Connection {
  * One machine's questions for its attempt. Each waits until there is one, for some seconds at most: then null. It ends,
  * within one look, when its connection does or when the machine asks anew. Throws CLAIMED_BEFORE, and has the machine
  * destroyed, when it was told its attempt already (I1). An attempt that was given out while nobody was there to hear of it
- * is the next question's: a broken connection costs no machine.
+ * is the next question's, if that comes to this broker: only here it is known what was not heard, since the capability is
+ * written down nowhere. At another broker a machine that has an attempt counts as told, is destroyed, and its run gets
+ * another.
  */
 export function createClaims(
   machine: MachineId,

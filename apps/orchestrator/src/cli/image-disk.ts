@@ -1,4 +1,5 @@
-import { copyFile, mkdir, rename, rm } from "node:fs/promises";
+import { randomUUID } from "node:crypto";
+import { constants, copyFile, mkdir, rename, rm } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 import { AppError, type Brokers, BROKERS_MAX, isPin, parseBrokers, PINS_MAX } from "@mayfly/core";
 import { bundleAgent, type Ec2Disk, ensureEc2Disk } from "@mayfly/image";
@@ -73,11 +74,11 @@ function readPins(text: string | undefined): readonly string[] {
   return pins;
 }
 
-/** In one step: a file of that name is never half a disk. */
+/** In one step: a file of that name is never half a disk. Under a name that nobody can have put a link at. */
 async function copyOut(disk: Ec2Disk, out: string): Promise<string> {
-  const half = `${out}.half`;
+  const half = `${out}.${randomUUID()}.half`;
   try {
-    await copyFile(disk.path, half);
+    await copyFile(disk.path, half, constants.COPYFILE_EXCL);
     await rename(half, out);
   } catch (cause) {
     await rm(half, { force: true });

@@ -3,7 +3,7 @@ import { type FileHandle, open } from "node:fs/promises";
 import { AppError, type Digest } from "@mayfly/core";
 import { createEc2Client, systemPause } from "../fleet/providers/ec2/ec2-client.ts";
 import { createEbsClient } from "../fleet/providers/ec2/ebs-client.ts";
-import { publishImage } from "../fleet/providers/ec2/publish-image.ts";
+import { keyProblem, publishImage } from "../fleet/providers/ec2/publish-image.ts";
 import type { DiskFile } from "../fleet/providers/ec2/snapshot-upload.ts";
 import { systemClock } from "../host/clock.ts";
 import { createProgress } from "./progress.ts";
@@ -31,6 +31,10 @@ export async function imagePublish(terminal: Terminal, path: string, flags: Imag
   const region = flags.region ?? settings?.region;
   if (region === undefined) {
     throw new AppError("CONFIG_INVALID", "name the region: --region, or all of fleet.ec2 in the settings");
+  }
+  const problem = flags.kmsKey === undefined ? null : keyProblem(flags.kmsKey, region);
+  if (problem !== null) {
+    throw new AppError("INPUT_INVALID", `--kms-key: ${problem}`);
   }
   const stopping = new AbortController();
   terminal.onStop(() => stopping.abort());
@@ -77,15 +81,19 @@ async function openDisk(path: string): Promise<DiskFile> {
     });
   }
   try {
-    const stat = await handle.stat();
-    if (!stat.isFile() || stat.size === 0 || stat.size > DISK_BYTES_MAX) {
+    const stat = await handle.stat({ bigint: true });
+    if (!stat.isFile() || stat.size === 0n || stat.size > DISK_BYTES_MAX) {
       throw new AppError("INPUT_INVALID", `${path} must be a disk's file of at most ${DISK_BYTES_MAX} bytes`);
     }
     const hash = createHash("sha256");
     for await (const chunk of handle.createReadStream({ autoClose: false, start: 0 })) {
       hash.update(chunk as Buffer);
     }
-    return { handle, bytes: stat.size, digest: `sha256:${hash.digest("hex")}` as Digest };
+    const isSame = async (): Promise<boolean> => {
+      const { size, mtimeNs, ctimeNs } = await handle.stat({ bigint: true });
+      return size === stat.size && mtimeNs === stat.mtimeNs && ctimeNs === stat.ctimeNs;
+    };
+    return { handle, bytes: Number(stat.size), digest: `sha256:${hash.digest("hex")}` as Digest, isSame };
   } catch (error) {
     await handle.close();
     throw error;

@@ -5,6 +5,7 @@ import type { ImagePublishFlags } from "./image-publish.ts";
 import { type FleetPinsFlags, fleetPins } from "./fleet-pins.ts";
 import type { ImageDiskFlags } from "./image-disk.ts";
 import { imageBuild, imageLock, imageVerify } from "./image.ts";
+import { type ImagePruneFlags, imagePrune } from "./image-prune.ts";
 import { receiptShow, receiptVerify } from "./receipt-commands.ts";
 import { runCancel, runList, runView } from "./run-commands.ts";
 import { runLocal } from "./run-local.ts";
@@ -117,6 +118,18 @@ export async function createProgram(terminal: Terminal, argv: readonly string[])
     .description("write the archive's current package versions to the lock file")
     .option("--json", "print JSON")
     .action((flags: { json?: boolean }) => doing(imageLock(terminal, flags)));
+
+  image
+    .command("prune")
+    .description("remove images, disks for EC2 and layers from the cache, but the newest by last use")
+    .option("--keep <number>", "how many of each kind stay", "3")
+    .option("--dry-run", "only say what would go")
+    .option("--json", "print JSON")
+    .addHelpText(
+      "after",
+      "\nWhat a running service or command of this host uses stays however old it is. What goes is built again when it is asked for.",
+    )
+    .action((flags: ImagePruneFlags) => doing(imagePrune(terminal, flags)));
 
   image
     .command("publish")

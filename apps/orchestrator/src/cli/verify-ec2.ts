@@ -1,5 +1,6 @@
-import { AppError, type Ec2Config, intendLaunch, toTerminal } from "@mayfly/core";
-import { type AccountCheck, lookAtAccount, smallestType } from "../fleet/providers/ec2/account-looks.ts";
+import { AppError, type Ec2Config, intendLaunch, isAppError, toTerminal } from "@mayfly/core";
+import type { AccountCheck } from "../fleet/providers/ec2/account-look.ts";
+import { lookAtAccount, smallestType } from "../fleet/providers/ec2/account-looks.ts";
 import { createEc2Client, systemPause } from "../fleet/providers/ec2/ec2-client.ts";
 import { createEc2Provider } from "../fleet/providers/ec2/ec2-provider.ts";
 import type { Ec2Plan } from "../fleet/providers/ec2/launch-request.ts";
@@ -22,8 +23,14 @@ export interface VerifyEc2Flags {
 /**
  * `mayfly verify-ec2`: looks at everything in the account that machines stand on, then lives through one real small
  * machine. Exit code 0 only if all is as it should be and nothing is left.
+ *
+ * @param patience How long the machine's end may take; given, so that a test need not wait.
  */
-export async function verifyEc2(terminal: Terminal, flags: VerifyEc2Flags): Promise<number> {
+export async function verifyEc2(
+  terminal: Terminal,
+  flags: VerifyEc2Flags,
+  patience: { leaveMs?: number } = {},
+): Promise<number> {
   const config = loadSettings(terminal, flags);
   const settings = config.fleet.ec2;
   if (settings === null) {
@@ -51,7 +58,9 @@ export async function verifyEc2(terminal: Terminal, flags: VerifyEc2Flags): Prom
       config: settings,
       launch: dryLaunch(settings),
       brokers: brokersOf(flags),
+      trialFleet: flags.dryRun === true ? null : trialFleetOf(settings.fleet),
       pause: systemPause,
+      clock: systemClock,
       now: () => performance.now(),
       onCheck: tell,
     });
@@ -61,10 +70,9 @@ export async function verifyEc2(terminal: Terminal, flags: VerifyEc2Flags): Prom
       const say = (message: string): void =>
         terminal.stderr(`${seconds(performance.now() - began).padStart(8)}  ${toTerminal(message)}\n`);
       const trialBegan = performance.now();
-      const trial = await tryMachine({ config, provider, log, say, stopped: stopping.signal });
-      for (const check of checksOf(trial, own, performance.now() - trialBegan)) {
-        tell(check);
-      }
+      const tried = tryMachine({ config, provider, log, say, stopped: stopping.signal, ...patience });
+      const made = await tried.then((trial) => checksOf(trial, own, performance.now() - trialBegan), leftOver);
+      made.forEach(tell);
     }
     const isGood = checks.every(({ ok }) => ok) && !stopping.signal.aborted;
     finish(terminal, flags, { isGood, settings, checks });
@@ -104,6 +112,15 @@ function brokersOf({ broker }: VerifyEc2Flags): string[] {
     throw new AppError("INPUT_INVALID", `--broker: ${wrong} is not an address and a port such as 10.0.1.10:8443`);
   }
   return names;
+}
+
+/** A machine that does not go is a check that failed, and no reason to keep the others to ourselves. */
+function leftOver(error: unknown): AccountCheck[] {
+  if (!isAppError(error, "MACHINE_NOT_GONE")) {
+    throw error;
+  }
+  const fix = "end it as is said above, and look in the console that volume and interface are gone too";
+  return [{ name: "gone", ok: false, seen: error.message, fixes: [fix], ms: 0 }];
 }
 
 function checksOf(trial: Trial, { fleet, region }: Ec2Config, ms: number): AccountCheck[] {

@@ -1,5 +1,6 @@
 import {
   AppError,
+  type Channels,
   type Digest,
   type FleetSettings,
   type KnownMachine,
@@ -127,6 +128,8 @@ export interface FleetBench {
   readonly fleet: Fleet;
   readonly launches: LaunchSteps;
   readonly stepMachine: MachineSteps["stepMachine"];
+  /** What the brokers are asked; does nothing unless told. */
+  readonly channels: { -readonly [Name in keyof Channels]: Channels[Name] };
   /** Ids whose steps were asked for later. */
   readonly woken: string[];
   /** The lines of the log. */
@@ -154,7 +157,7 @@ export function openFleetBench(
   const woken: string[] = [];
   const wake = async (id: string) => void woken.push(id);
   const wakeups = { wakeRun: wake, wakeMachine: wake, wakeLaunch: wake };
-  const channels = { ensureOpen: async () => undefined, ensureClosed: async () => undefined };
+  const channels: FleetBench["channels"] = { ensureOpen: async () => undefined, ensureClosed: async () => undefined };
   const said: string[] = [];
   const { log } = createLog({ level: "info", write: (line) => void said.push(line) });
   const deps = { store, records, provider, wakeups, clock, ids: randomIds, log };
@@ -174,6 +177,7 @@ export function openFleetBench(
     fleet: first,
     launches,
     stepMachine: machineSteps.stepMachine,
+    channels,
     woken,
     said,
     pass: (ms) => void (now += ms),

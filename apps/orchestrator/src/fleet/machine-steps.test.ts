@@ -68,6 +68,22 @@ describe("a machine that is to be destroyed", () => {
   });
 });
 
+describe("the channel of a machine that is to be destroyed", () => {
+  it("is closed first: a broker that is there and does not answer is asked again, one that is absent is not", async () => {
+    const { bench, id } = await openWithMachine();
+    const { channels, provider, store } = bench;
+    channels.ensureClosed = () => Promise.reject(new AppError("STORE_UNAVAILABLE", "a broker is silent"));
+    await bench.records.applyToMachine(id, { type: "destroy", why: "deadline" });
+    bench.woken.length = 0;
+    await bench.stepMachine(id);
+    expect([(await store.loadMachine(id))?.value.phase, provider.there.has(id)]).toEqual(["destroying", true]);
+    expect(bench.woken).toEqual([id]);
+    channels.ensureClosed = () => Promise.reject(new AppError("SERVICE_NOT_RUNNING", "there is none"));
+    await bench.stepMachine(id);
+    expect([(await store.loadMachine(id))?.value.phase, provider.there.has(id)]).toEqual(["gone", false]);
+  });
+});
+
 describe("a machine that is well", () => {
   it("is woken at the first look and now and then, and at once when something is due", async () => {
     const { bench, id } = await openWithMachine();

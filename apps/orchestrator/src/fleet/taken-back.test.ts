@@ -68,6 +68,18 @@ describe("a machine that ended by itself", () => {
   });
 });
 
+describe("a steady machine that is launched", () => {
+  it("takes its place from the room there is, and the others have the rest", async () => {
+    // The hour has room for one launch besides the one that was taken back.
+    const bench = openFleetBench(server, { settings: { launchesPerHourMax: 2 } });
+    await loseOne(bench, true);
+    await bench.addRun();
+    await bench.turn();
+    await bench.turn();
+    expect(bench.provider.asked.slice(1).map(({ interruptible = false }) => interruptible)).toEqual([false]);
+  });
+});
+
 describe("a steady machine that has to wait", () => {
   it("leaves the room there is to the others", async () => {
     // The hour has room for one launch besides the one that was taken back.

@@ -12,6 +12,9 @@ import { openPostRoom, type PostRoom, type Served } from "./post-room.ts";
 import type { BrokerSettings } from "./settings.ts";
 import { sockets } from "./sockets.ts";
 
+/** It is said once a second; what comes after so long a pause is another time. */
+const ANEW_MS = 5_000;
+
 /**
  * The broker's process: what every machine speaks to, and the only place where the model's credential is. It has no
  * right on GitHub, so nothing that comes out of a machine is parsed where a token is.
@@ -67,15 +70,16 @@ async function serveAll(
   if (room === null || name === null) {
     return null;
   }
-  let isTold = false;
+  let aloneAt = -Infinity;
   return room.serve({
     kind: "broker",
     name,
     isNamed: true,
     app: broker.control,
     onAlone() {
-      if (!isTold) {
-        isTold = true;
+      const before = aloneAt;
+      aloneAt = performance.now();
+      if (aloneAt - before > ANEW_MS) {
         log.warn(
           "Redis has not answered for so long that this broker ends its channels, again and again until it does",
         );

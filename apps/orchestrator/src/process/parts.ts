@@ -32,39 +32,67 @@ export function brokerPart(config: Config, host: string): Omit<Part, "account"> 
   };
 }
 
+type Owner = Pick<Account, "uid" | "gid">;
+/** The setting that a folder lies below. */
+type FolderSetting = "state_dir" | "shared_dir";
+
 /**
- * The state folder, the one that hosts share, and the folders in them that are not the service's alone. Started as root, strangers may pass through the
- * state folder and see no names: the broker and the signer are strangers to it, and everything in it is closed to all but
- * those it is for. Started by anybody else, nobody else has to pass. Throws CONFIG_INVALID for what is no folder.
+ * The state folder, the one that hosts share, and the folders in them that are not the service's alone. Started as root,
+ * strangers may pass through the state folder and see no names: the broker and the signer are strangers to it, and
+ * everything in it is closed to all but those it is for. Started by anybody else, nobody else has to pass. Throws
+ * CONFIG_INVALID for what is no folder or cannot be made one, and says why.
  */
 export function prepareFolders(stateDir: string, sharedDir: string, accounts: Accounts | null): void {
-  for (const folder of new Set([stateDir, sharedDir])) {
-    prepareFolder(folder, accounts?.service ?? null, accounts === null ? 0o700 : 0o711);
-    prepareFolder(`${folder}/broker`, accounts?.broker ?? null, 0o710);
+  const isOne = sharedDir === stateDir;
+  const places = [["state_dir", stateDir] as const, ["shared_dir", sharedDir] as const];
+  for (const [setting, folder] of isOne ? places.slice(0, 1) : places) {
+    prepareFolder(folder, setting, accounts?.service ?? null, accounts === null ? 0o700 : 0o711);
+    prepareFolder(`${folder}/broker`, setting, accounts?.broker ?? null, 0o710);
   }
-  prepareFolder(`${stateDir}/signer`, accounts?.signer ?? null, 0o700);
+  prepareFolder(`${stateDir}/signer`, "state_dir", accounts?.signer ?? null, 0o700);
   // The service passes as the owner, the signer puts its socket there by its group, and nobody else comes in.
   const door = accounts === null ? null : { ...accounts.service, gid: accounts.signer.gid };
-  prepareFolder(dirname(sockets.signer(stateDir)), door, 0o730);
+  prepareFolder(dirname(sockets.signer(stateDir)), "state_dir", door, 0o730);
   // Public keys: whoever has a receipt may check it.
-  prepareFolder(receiptKeysFolder(sharedDir), accounts?.service ?? null, 0o755);
+  const setting = isOne ? "state_dir" : "shared_dir";
+  prepareFolder(receiptKeysFolder(sharedDir), setting, accounts?.service ?? null, 0o755);
 }
 
 /** By a descriptor: the service, which owns what is above, could have put a link in its place, and this may be root. */
-function prepareFolder(path: string, owner: Pick<Account, "uid" | "gid"> | null, mode: number): void {
-  mkdirSync(path, { recursive: true });
-  let folder: number;
+function prepareFolder(path: string, setting: FolderSetting, owner: Owner | null, mode: number): void {
+  let folder: number | null = null;
   try {
+    mkdirSync(path, { recursive: true });
     folder = openSync(path, constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW);
-  } catch (cause) {
-    throw new AppError("CONFIG_INVALID", `${path} is no folder of its own: remove what lies there`, { cause });
-  }
-  try {
     fchmodSync(folder, mode);
     if (owner !== null) {
       fchownSync(folder, owner.uid, owner.gid);
     }
+  } catch (cause) {
+    throw new AppError("CONFIG_INVALID", whyNot(path, setting, cause as NodeJS.ErrnoException), { cause });
   } finally {
-    closeSync(folder);
+    if (folder !== null) {
+      closeSync(folder);
+    }
   }
+}
+
+/** What stands in the way, where, and what would do. */
+function whyNot(
+  path: string,
+  setting: FolderSetting,
+  { code = "", message, syscall = "" }: NodeJS.ErrnoException,
+): string {
+  if (["EEXIST", "ELOOP", "ENOTDIR"].includes(code)) {
+    return `${path} is no folder of its own: remove what lies there`;
+  }
+  const named = `${setting} (MAYFLY_${setting.toUpperCase()})`;
+  if (code === "EPERM" || code === "EACCES") {
+    return (
+      `the folder ${path} could not be made ready: this user may not ${syscall} there (${code}). ` +
+      "Where it is mounted over a network, its server must let root be root (for NFS: export it with no_root_squash); " +
+      `elsewhere give it to this user, or name another folder in ${named}`
+    );
+  }
+  return `the folder ${path} could not be made ready: ${message}. Mend that, or name another folder in ${named}`;
 }

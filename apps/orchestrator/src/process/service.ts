@@ -1,15 +1,24 @@
 import type { AddressInfo } from "node:net";
 import type { Config } from "@mayfly/core";
 import type { FastifyInstance } from "fastify";
+import type { Redis } from "ioredis";
 import { controlSocket } from "../cli/control-client.ts";
 import type { Terminal } from "../cli/terminal.ts";
 import { ownName } from "../host/account.ts";
 import { listenOnSocket } from "../host/listen.ts";
 import { createLog, type ServiceLog } from "../host/log.ts";
-import { assertKeepsRecords, connectForCommands, type RedisAddress, waitUntilReady } from "../store/connection.ts";
+import {
+  assertKeepsRecords,
+  assertTakesWrites,
+  connectForCommands,
+  type RedisAddress,
+  waitUntilReady,
+} from "../store/connection.ts";
 import { embeddedRedisFolder } from "../store/embedded-redis.ts";
 import { keepEmbeddedRedis } from "../store/kept-redis.ts";
+import { claimSharedFolder } from "../store/shared-folder.ts";
 import { lockStateFolder } from "../store/state-lock.ts";
+import { REDIS_PREFIX } from "../store/stores.ts";
 import { buildReadiness } from "../web/readiness.ts";
 import { buildHost, type HostParts } from "./host-parts.ts";
 import type { MachineHost } from "./machine-host.ts";
@@ -48,6 +57,7 @@ export async function runService(
   const unlock = await lockStateFolder(stateDir);
   const redis = await openRedis(config, log);
   try {
+    await assertShares(config, redis.own);
     const secrets = [...webhookSecrets, ...awsSecrets];
     const parts = await buildHost({ settings, redis: redis.address, webhookSecrets, secrets, log, ...hooks });
     readyForOthers();
@@ -58,7 +68,7 @@ export async function runService(
       return 0;
     }
     await parts.start();
-    const listening = await listen(parts, config);
+    const listening = await listen(parts, config, redis.own);
     const { provider } = parts;
     terminal.stdout(
       `${JSON.stringify({
@@ -85,9 +95,17 @@ export async function runService(
   return 0;
 }
 
+/** With every other host: whoever only takes webhooks has nothing to share, and a Redis of our own is this host's alone. */
+async function assertShares({ roles, redisUrl, sharedDir: folder }: ServiceConfig, redis: Redis): Promise<void> {
+  if (redisUrl !== null && roles.some((role) => role !== "intake")) {
+    await claimSharedFolder({ redis, prefix: REDIS_PREFIX, folder });
+  }
+}
+
 /** Opens what this host's roles are reached by, and no more. */
-async function listen(parts: HostParts, { roles, listen: places, stateDir }: ServiceConfig) {
-  const readiness = buildReadiness({ store: parts.store, roles, checks: parts.checks });
+async function listen(parts: HostParts, { roles, listen: places, stateDir }: ServiceConfig, redis: Redis) {
+  const write = () => assertTakesWrites(redis, REDIS_PREFIX);
+  const readiness = buildReadiness({ store: parts.store, write, roles, checks: parts.checks });
   if (roles.includes("web")) {
     await listenOnSocket(parts.control, controlSocket(stateDir), "own uid");
   }
@@ -107,6 +125,8 @@ async function listen(parts: HostParts, { roles, listen: places, stateDir }: Ser
 
 interface OpenRedis {
   readonly address: RedisAddress;
+  /** A connection for what is asked before and beside the work. */
+  readonly own: Redis;
   readonly words: string;
   /** Rejects once it is ours and cannot be kept running. */
   readonly failed: Promise<never>;
@@ -118,20 +138,27 @@ async function openRedis(config: Pick<Config, "redisUrl" | "stateDir">, log: Ser
     const embedded = await keepEmbeddedRedis(embeddedRedisFolder(config.stateDir), {
       onRestarted: () => log.warn("the embedded Redis had ended and was started again"),
     });
-    const { address, failed, stop } = embedded;
-    return { address, words: embedded.adopted ? "embedded, adopted" : "embedded", failed, stop };
+    const { address, failed } = embedded;
+    const own = connectForCommands(address);
+    const words = embedded.adopted ? "embedded, adopted" : "embedded";
+    const stop = async () => {
+      own.disconnect();
+      await embedded.stop();
+    };
+    return { address, own, words, failed, stop };
   }
   const address = { url: config.redisUrl.reveal() };
-  const redis = connectForCommands(address);
+  const own = connectForCommands(address);
   try {
-    await waitUntilReady(redis, REDIS_START_MS);
-    await assertKeepsRecords(redis);
-  } finally {
-    redis.disconnect();
+    await waitUntilReady(own, REDIS_START_MS);
+    await assertKeepsRecords(own);
+  } catch (error) {
+    own.disconnect();
+    throw error;
   }
   // Somebody else's Redis comes back by somebody else's doing.
   const failed = new Promise<never>(() => undefined);
-  return { address, words: "external", failed, stop: async () => undefined };
+  return { address, own, words: "external", failed, stop: async () => own.disconnect() };
 }
 
 function addressOf(app: FastifyInstance): string {

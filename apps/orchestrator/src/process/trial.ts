@@ -10,6 +10,8 @@ import {
   type Ids,
   type Instant,
   isAppError,
+  isMachineId,
+  type LaunchId,
   type MachineId,
   type Provider,
   requestRun,
@@ -21,6 +23,7 @@ import { type Broker, buildBroker } from "../broker/broker.ts";
 import { createBrokerClient } from "../broker/control-client.ts";
 import { Refusal } from "../broker/refusal.ts";
 import { createAbsentGitHub } from "../github/absent.ts";
+import { instanceIdOf } from "../fleet/providers/ec2/machine-id.ts";
 import { trialFleetOf } from "../fleet/providers/ec2/tags.ts";
 import { systemClock } from "../host/clock.ts";
 import { randomIds } from "../host/ids.ts";
@@ -49,6 +52,8 @@ export interface TrialOptions {
   /** Told as it happens. */
   readonly say: (message: string) => void;
   readonly stopped: AbortSignal;
+  /** In ms: how long the end may take from the moment the machine is to go. Ten minutes unless said. */
+  readonly leaveMs?: number;
 }
 
 /** What came of one real machine. */
@@ -215,9 +220,10 @@ async function carryOut(options: TrialOptions, stateDir: string, service: Servic
       throw error;
     }
     say("something went wrong: machines are destroyed first");
-    await leaveNothing(options, { service, records, seen }).catch((err: unknown) =>
-      options.log.error({ err }, "machines may be left: mayfly fleet sweep"),
-    );
+    await leaveNothing(options, { service, records, seen }).catch((err: unknown) => {
+      options.log.error({ err }, "machines may be left");
+      say(err instanceof Error ? err.message : "machines may be left");
+    });
     throw error;
   }
 }
@@ -289,7 +295,7 @@ async function follow(
       return { gate, why: isLate && !stopped.aborted ? `nothing within ${TRIAL_MS_MAX / 60_000} minutes` : why };
     }
     // A run is not over before its machine is proved gone, and a role may lack the right to destroy it.
-    if (cancelledAt !== null && systemClock.now() > cancelledAt + LEAVE_MS_MAX) {
+    if (cancelledAt !== null && systemClock.now() > cancelledAt + (options.leaveMs ?? LEAVE_MS_MAX)) {
       throw stillThere(options, [...seen.machines]);
     }
     await wait(POLL_MS);
@@ -321,7 +327,7 @@ async function leaveNothing(
   options: TrialOptions,
   { service, records, seen }: { service: Service; records: Records; seen: Seen },
 ): Promise<void> {
-  const until = systemClock.now() + LEAVE_MS_MAX;
+  const until = systemClock.now() + (options.leaveMs ?? LEAVE_MS_MAX);
   for (;;) {
     await lookAtMachines(options, service, seen);
     const [launches, machines] = await Promise.all([
@@ -346,11 +352,15 @@ async function leaveNothing(
   }
 }
 
-function stillThere({ config }: TrialOptions, ids: readonly string[]): AppError {
-  const fleet = config.fleet.ec2?.fleet ?? "";
+/** With the commands that end it, in AWS's own ids: nobody else will before its deadline. */
+function stillThere({ config }: TrialOptions, ids: readonly (MachineId | LaunchId)[]): AppError {
+  const { fleet = "", region = "" } = config.fleet.ec2 ?? {};
+  const instances = ids.flatMap((id) => (isMachineId(id) ? [instanceIdOf(id) ?? id] : []));
+  const end = `aws ec2 terminate-instances --region ${region} --instance-ids ${instances.join(" ")}`;
+  const sweep = `mayfly fleet sweep --name ${trialFleetOf(fleet)} --region ${region}`;
   return new AppError(
     "MACHINE_NOT_GONE",
-    `still there: ${ids.join(", ")}; end them with mayfly fleet sweep --name ${trialFleetOf(fleet)} once their deadline is over, or by hand, and look whether the role may end machines`,
+    `still there: ${[...new Set([...instances, ...ids])].join(", ")}. Look whether this role may end machines, then run: ${instances.length === 0 ? "" : `${end}, or `}${sweep} once the deadline is over`,
   );
 }
 

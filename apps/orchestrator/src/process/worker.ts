@@ -73,7 +73,8 @@ export async function buildWorker(deps: {
     provider: parts.host.provider,
     ready: () => signer.ready(),
     async close() {
-      // Whoever asks for a run from now on is answered by another worker.
+      // Whoever asks for a run from now on is answered by another worker, and by this one with none.
+      await service.stopClaims();
       await served.close();
       await service.close();
       room?.close();

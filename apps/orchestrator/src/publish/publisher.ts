@@ -9,6 +9,7 @@ import {
   type RenderedCheck,
   renderComment,
   renderFallback,
+  reviewText,
   type ReportInput,
   type RuleCounts,
   type Run,
@@ -28,6 +29,7 @@ import type { StickyStore } from "../store/stickies.ts";
 import { ensureCheckRun } from "./check-run.ts";
 import { ensureComment } from "./comment.ts";
 import { ensureLabelRemoved } from "./label.ts";
+import { ensureReview, type PublicReview, type ReadReview, readReview, wantsReview } from "./review.ts";
 import { saidByMachine } from "./said-by-machine.ts";
 
 export interface PublisherDeps {
@@ -88,16 +90,18 @@ export function createPublisher(deps: PublisherDeps): Publisher {
       if (origin.kind === "local" || run.phase !== "publishing") {
         return published(NOWHERE);
       }
+      const facts = await deps.facts(run);
+      // Before it is asked where the head is: the diff was the approved one's if the head still is.
+      const review = await readReview(deps.app, run, origin, facts);
       const ending = showing.includes(run.ending.outcome) ? await deps.recheck(run) : null;
       if (ending !== null) {
         return { type: "ending_changed", ending };
       }
-      const facts = await deps.facts(run);
       const hits = await secretsIn(deps, run, facts);
       if (hits.length > 0) {
         return { type: "ending_changed", ending: withheldEnding(hits) };
       }
-      const publication = await put(deps, run, origin, facts);
+      const publication = await put(deps, run, { origin, facts, review });
       shown.delete(run.id);
       return published(publication);
     },
@@ -138,22 +142,23 @@ const NOWHERE: Publication = { kind: "none", url: null, commentId: null, checkRu
 async function put(
   deps: PublisherDeps,
   run: EndedRun,
-  origin: PullRequestOrigin,
-  facts: RunFacts,
+  { origin, facts, review: read }: { origin: PullRequestOrigin; facts: RunFacts; review: ReadReview | null },
 ): Promise<Publication> {
   const { app, stickies } = deps;
   const { publish } = run.request.task;
-  const { id: appId } = await app.identity();
-  const { content, body, removed } = reportOf(deps, run, origin, facts);
+  const { id: appId, slug } = await app.identity();
+  const scope = { repository: origin.repository, githubHost: deps.githubHost };
   return app.withClient("publish", placeOf(origin), async (client) => {
+    const review = read === null ? null : await ensureReview({ client, slug, run, origin, read, scope });
+    const { content, body, removed } = reportOf(deps, run, origin, { ...facts, review });
     const check = publish.includes("check") ? await ensureCheckRun({ client, appId, run, origin, content }) : null;
     // The one comment of the task is the newer run's by now.
     const comment =
       publish.includes("comment") && run.ending.code !== "newer_run"
         ? await ensureComment({ client, stickies, appId, run, origin, body })
         : null;
-    const url = comment?.url ?? check?.url ?? null;
-    const kind = comment === null ? "check" : "comment";
+    const url = comment?.url ?? review?.url ?? check?.url ?? null;
+    const kind = comment === null && review === null ? "check" : "comment";
     return { kind, url, commentId: comment?.id ?? null, checkRunId: check?.id ?? null, removed };
   });
 }
@@ -163,10 +168,11 @@ function reportOf(
   deps: PublisherDeps,
   run: EndedRun,
   origin: PullRequestOrigin,
-  facts: RunFacts,
+  { review, ...facts }: RunFacts & { readonly review: PublicReview | null },
 ): { content: RenderedCheck; body: string; removed: RuleCounts } {
   try {
-    const input = inputOf(deps, origin, facts);
+    const said = inputOf(deps, origin, facts);
+    const input = wantsReview(run) ? { ...said, answer: answerOf(said.answer, review) } : said;
     return { content: renderCheck(run, input), body: renderComment(run, input), removed: countRemoved(run, input) };
   } catch (error) {
     // Its message and its trace may quote what the machine said.
@@ -178,6 +184,17 @@ function reportOf(
     const { check, comment } = renderFallback(run);
     return { content: check, body: comment, removed: { E_FAILURE: 1 } };
   }
+}
+
+/** What stands in the comment and the check when the answer is a review: its words, never its JSON. Still hostile. */
+function answerOf(answer: string | null, published: PublicReview | null): string | null {
+  if (published !== null) {
+    const { review, placed } = published.read;
+    return `${reviewText(review, placed)}\n\n[The review](${published.url})`;
+  }
+  return answer === null
+    ? null
+    : `**No line is commented on: the answer does not have the shape of a review.**\n\n${answer}`;
 }
 
 function inputOf(deps: PublisherDeps, origin: PullRequestOrigin, facts: RunFacts): ReportInput & { now: number } {

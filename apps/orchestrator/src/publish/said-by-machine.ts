@@ -1,4 +1,4 @@
-import type { EndedRun, Result, RunFacts } from "@mayfly/core";
+import { type EndedRun, parseReview, type Result, type RunFacts, textsOfReview } from "@mayfly/core";
 
 /**
  * Every text that came from the run's machine and could be shown: not the answer alone, but what the agent said of itself.
@@ -17,5 +17,7 @@ export function saidByMachine(run: EndedRun, { result }: RunFacts): string[] {
 
 function saidIn({ final_message: answer, structured, codex }: Result): string[] {
   const texts = [answer, structured].flatMap((part) => (part?.state === "present" ? [part.text] : []));
-  return [...texts, codex.error ?? "", codex.version];
+  // A review is shown as it reads, without the escapes that it was written with.
+  const reviews = texts.flatMap((text) => parseReview(text) ?? []);
+  return [...texts, ...reviews.flatMap(textsOfReview), codex.error ?? "", codex.version];
 }

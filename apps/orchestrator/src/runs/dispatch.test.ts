@@ -127,6 +127,72 @@ describe("a claim", () => {
     return [(await store.loadRun(run.id))?.value.phase, (await store.loadMachine(machine.id))?.value.phase];
   }
 
+  it("is refused from the moment its service stops, with nothing written, and is another service's", async () => {
+    const asked = Promise.withResolvers<void>();
+    const answer = Promise.withResolvers<null>();
+    const deps = { store, perInstallationMax: null, wakeups, clock: { now: () => now }, ids: randomIds };
+    const records = createRecords(deps);
+    const stopping = createDispatch({
+      ...deps,
+      records,
+      recheck() {
+        asked.resolve();
+        return answer.promise;
+      },
+    });
+    const claim = stopping.claim(machine.id);
+    await asked.promise;
+    await stopping.close();
+    answer.resolve(null);
+    expect(await claim).toBeNull();
+    expect(await stopping.claim(machine.id)).toBeNull();
+    expect(await phases()).toEqual(["queued", "ready"]);
+    expect(await dispatch.claim(machine.id)).toMatchObject({ run: run.id, epoch: 1 });
+  });
+
+  it("that is being written when its service stops is waited for", async () => {
+    const writing = Promise.withResolvers<void>();
+    const free = Promise.withResolvers<void>();
+    const slow: typeof store = {
+      ...store,
+      async commit(writes) {
+        writing.resolve();
+        await free.promise;
+        return store.commit(writes);
+      },
+    };
+    const deps = { perInstallationMax: null, wakeups, clock: { now: () => now }, ids: randomIds };
+    const records = createRecords({ store, clock: deps.clock });
+    const stopping = createDispatch({ ...deps, store: slow, records, recheck: async () => null });
+    const claim = stopping.claim(machine.id);
+    await writing.promise;
+    let isClosed = false;
+    const closed = stopping.close().then(() => (isClosed = true));
+    await store.loadRun(run.id);
+    expect(isClosed).toBe(false);
+    free.resolve();
+    await closed;
+    expect(await phases()).toEqual(["running", "claimed"]);
+    expect(await claim).toMatchObject({ run: run.id, epoch: 1 });
+  });
+
+  it("that is never written, since the store hangs, holds up no stop", async () => {
+    const writing = Promise.withResolvers<void>();
+    const hanging: typeof store = {
+      ...store,
+      commit() {
+        writing.resolve();
+        return new Promise(() => {});
+      },
+    };
+    const deps = { perInstallationMax: null, wakeups, clock: { now: () => now }, ids: randomIds, closeMs: 10 };
+    const records = createRecords({ store, clock: deps.clock });
+    const stopping = createDispatch({ ...deps, store: hanging, records, recheck: async () => null });
+    void stopping.claim(machine.id);
+    await writing.promise;
+    await stopping.close();
+  });
+
   it("is written in the last moment in which its asker still waits", async () => {
     lookMs = CLAIM_MS;
     expect(await dispatch.claim(machine.id)).toMatchObject({ run: run.id, epoch: 1 });
@@ -156,6 +222,46 @@ describe("machines that ask for a run", () => {
     const { addRun, claim } = open(null);
     const [one, two, three] = [await addRun(7), await addRun(7), await addRun(8)];
     expect([await claim(), await claim(), await claim(), await claim()]).toEqual([one.id, three.id, two.id, null]);
+  });
+
+  it("share one reading of who waits, and a moment later see who came since", async () => {
+    const real = createRecordStore({ redis: server.redis, prefix: server.prefix(), keepFinishedMs: 60_000 });
+    let now = NOW;
+    let readings = 0;
+    const store: typeof real = { ...real, listLiveRuns: () => ((readings += 1), real.listLiveRuns()) };
+    const clock = { now: () => now };
+    const records = createRecords({ store, clock });
+    const deps = { store, records, wakeups, clock, ids: randomIds, recheck: async () => null };
+    const dispatch = createDispatch({ ...deps, perInstallationMax: null });
+    const machines = Array.from({ length: 20 }, readyMachine);
+    await Promise.all(machines.map((value) => real.commit([{ kind: "machine", value, version: 0 }])));
+    const ask = () => Promise.all(machines.map(({ id }) => dispatch.claim(id)));
+    expect((await ask()).filter((given) => given !== null)).toEqual([]);
+    expect(readings).toBe(1);
+    const run = queuedRun(NOW + 1, 7);
+    await real.commit([{ kind: "run", value: run, version: 0 }]);
+    now += 200;
+    expect((await ask()).flatMap((given) => given?.run ?? [])).toEqual([run.id]);
+  });
+
+  it("share no reading that failed", async () => {
+    const real = createRecordStore({ redis: server.redis, prefix: server.prefix(), keepFinishedMs: 60_000 });
+    let isAway = true;
+    const away = () => Promise.reject(new AppError("STORE_UNAVAILABLE", "away"));
+    const store: typeof real = { ...real, listLiveRuns: () => (isAway ? away() : real.listLiveRuns()) };
+    const clock = { now: () => NOW };
+    const records = createRecords({ store, clock });
+    const deps = { store, records, wakeups, clock, ids: randomIds, recheck: async () => null };
+    const dispatch = createDispatch({ ...deps, perInstallationMax: null });
+    const machine = readyMachine();
+    const run = queuedRun(NOW, 7);
+    await real.commit([
+      { kind: "machine", value: machine, version: 0 },
+      { kind: "run", value: run, version: 0 },
+    ]);
+    await expect(dispatch.claim(machine.id)).rejects.toMatchObject({ code: "STORE_UNAVAILABLE" });
+    isAway = false;
+    expect(await dispatch.claim(machine.id)).toMatchObject({ run: run.id });
   });
 
   it("get none of an installation that has as many as it may have", async () => {

@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { setTimeout } from "node:timers/promises";
 import {
   type Assignment,
   type Clock,
@@ -39,6 +40,10 @@ const PATIENCE_MS = 3_000;
 const LOOKS_MS = 30_000;
 /** A run that GitHub said nothing about is passed over for so long, and then is asked about in its old place again. */
 const HELD_MS = 5_000;
+/** Idle machines ask several times a second, each: they share a reading of who waits, which is no older than this. */
+const LINE_MS = 200;
+/** How long a stop waits for a claim that is being written: Redis answers in milliseconds, or hangs. */
+const CLOSE_MS = 5_000;
 /** Claims of one tenant at the same moment, in all processes: each try that fails was another's success. */
 const TRIES_MAX = 50;
 
@@ -53,6 +58,8 @@ export interface DispatchDeps {
   readonly perInstallationMax: number | null;
   /** How long one run's look at GitHub keeps the next in line waiting, ms; absent for what is usual. */
   readonly patienceMs?: number;
+  /** How long a stop waits for a claim that is being written, ms; absent for what is usual. */
+  readonly closeMs?: number;
   readonly log?: Pick<Logger, "warn">;
 }
 
@@ -65,17 +72,30 @@ export interface Dispatch {
   claim(machine: MachineId): Promise<Assignment | null>;
 }
 
-export function createDispatch(deps: DispatchDeps): Dispatch {
-  const { store, records, wakeups, clock, ids, patienceMs = PATIENCE_MS } = deps;
+/** One that can be told to give out nothing more. */
+export interface ClosableDispatch extends Dispatch {
+  /**
+   * From now on every claim is null, and nothing of it is written: who is told nothing asks again, and another service
+   * answers. Resolves once what is being written this moment is, and after 5 s whether it is or not. Idempotent.
+   */
+  close(): Promise<void>;
+}
+
+export function createDispatch(deps: DispatchDeps): ClosableDispatch {
+  const { store, records, wakeups, clock, ids, patienceMs = PATIENCE_MS, closeMs = CLOSE_MS } = deps;
   const inTurn = createTurns();
   const holds = createHolds(clock);
   const maySay = createSeldom(clock);
+  let isClosing = false;
 
   /** Without those that are passed over, so that they take no place from others of their installation either. */
   async function line(): Promise<readonly Run[]> {
     const runs = (await store.listLiveRuns()).filter(({ id, phase }) => phase !== "queued" || !holds.isHeld(id));
     return lineUp(runs, deps.perInstallationMax).next;
   }
+
+  /** Who may be looked at. What is then given out is decided by a reading of its own. */
+  const recentLine = createBriefReading(line, clock);
 
   /** Whether the run may go on, as GitHub sees it now. One that GitHub says nothing about is passed over for a while. */
   async function mayGoOn(run: Run): Promise<boolean> {
@@ -86,12 +106,14 @@ export function createDispatch(deps: DispatchDeps): Dispatch {
         return true;
       }
       await records.applyToRun(run.id, { type: "end", ending });
+      recentLine.forget();
       await wakeups.wakeRun(run.id);
     } catch (err) {
       if (!isAppError(err) || err.code === "STORE_UNAVAILABLE") {
         throw err;
       }
       holds.hold(run.id, HELD_MS);
+      recentLine.forget();
       if (maySay(run.id)) {
         deps.log?.warn({ run: run.id, err }, "a run that waits could not be looked at again; others go first");
       }
@@ -136,11 +158,16 @@ export function createDispatch(deps: DispatchDeps): Dispatch {
     if (!isClaimedBy(decidedMachine, claim) || decidedRun.phase !== "running") {
       return null;
     }
+    // At the last moment: its answer would come from a service that is gone, and the machine would be spent.
+    if (isClosing) {
+      return null;
+    }
     const done = await store.commit([
       { kind: "run", value: decidedRun, version: foundRun.version },
       { kind: "machine", value: decidedMachine, version: foundMachine.version },
       ...counted,
     ]);
+    recentLine.forget();
     if (done === "conflict") {
       return "conflict";
     }
@@ -162,21 +189,55 @@ export function createDispatch(deps: DispatchDeps): Dispatch {
       const until = clock.now() + CLAIM_MS;
       const machine = (await store.loadMachine(machineId))?.value;
       const fits = (run: Run) => machine !== undefined && mayServe(machine, run);
-      const waiting = (await line()).filter((run) => run.phase === "queued" && run.source !== null && fits(run));
+      const waiting = (await recentLine.read()).filter(
+        (run) => run.phase === "queued" && run.source !== null && fits(run),
+      );
       const looks = asAnswered({
         items: waiting.slice(0, CANDIDATES_MAX),
         ask: mayGoOn,
         patienceMs,
         mostMs: LOOKS_MS,
-        onSlow: (run) => holds.hold(run.id, CLAIM_MS),
+        onSlow(run) {
+          holds.hold(run.id, CLAIM_MS);
+          recentLine.forget();
+        },
       });
       for await (const { item: run, answer } of looks) {
+        if (isClosing) {
+          return null;
+        }
         const assignment = answer ? await inTurn(() => write(run, machineId, until)) : null;
         if (assignment !== null) {
           return assignment;
         }
       }
       return null;
+    },
+    async close() {
+      isClosing = true;
+      const end = new AbortController();
+      const timeUp = setTimeout(closeMs, undefined, { signal: end.signal }).catch(() => undefined);
+      await Promise.race([inTurn(async () => undefined), timeUp]);
+      end.abort();
+    },
+  };
+}
+
+/** One reading for all who ask at about the same time. Throws what the reading throws; that one is not kept. */
+function createBriefReading<Value>(read: () => Promise<Value>, clock: Clock) {
+  let last: { readonly at: number; readonly value: Promise<Value> } | null = null;
+  return {
+    forget: () => void (last = null),
+    read(): Promise<Value> {
+      const now = clock.now();
+      // A clock that was set back keeps no reading for longer.
+      if (last !== null && Math.abs(now - last.at) < LINE_MS) {
+        return last.value;
+      }
+      const mine = { at: now, value: read() };
+      last = mine;
+      mine.value.catch(() => (last = last === mine ? null : last));
+      return mine.value;
     },
   };
 }
@@ -232,6 +293,7 @@ function assignmentOf(run: Run & { phase: "running" }, capability: string, now: 
     capability,
     seconds: Math.max(1, Math.floor((run.attempt.deadline - now) / 1000)),
     source: run.source,
+    ...(task.setup === undefined ? {} : { setup: [...task.setup] }),
     codex: {
       prompt,
       model: task.model,

@@ -120,6 +120,19 @@ describe("wake-ups", () => {
     expect(count(woken, RUN)).toBe(1);
   });
 
+  it("hold up nobody for long while Redis hangs", async () => {
+    const { queue } = await startQueue();
+    process.kill(embedded.pid, "SIGSTOP");
+    try {
+      const began = performance.now();
+      await queue.wakeRun(RUN);
+      await queue.wakeMachine(MACHINE, 1_000);
+      expect(performance.now() - began).toBeLessThan(12_000);
+    } finally {
+      process.kill(embedded.pid, "SIGCONT");
+    }
+  });
+
   it("end when the queue is closed", async () => {
     const { queue, woken } = await startQueue({ reconcileMs: 50 });
     await until(() => woken.includes("reconcile"));

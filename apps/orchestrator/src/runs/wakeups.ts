@@ -17,6 +17,8 @@ import { z } from "zod";
 
 /** Steps at work at once. Each waits for something else nearly all its time. */
 const CONCURRENCY = 32;
+/** How long a Redis that says nothing holds up who wakes; a wake-up that is there later does no harm. */
+const WAKE_MS = 2_000;
 /** How long a step at work, or a Redis that is away, holds up the end of the service. */
 const CLOSE_MS = 2_000;
 /** Failed wake-ups are kept for a look, not for ever. */
@@ -69,9 +71,12 @@ export function createWakeupQueue(deps: { connect: () => Redis; prefix: string; 
   async function wake(data: z.infer<typeof Wake>, delayMs = 0): Promise<void> {
     // While Redis is away nothing is lost: the next reconciliation wakes whatever is due.
     if (producing.status === "ready") {
-      await queue
+      const added = queue
         .add(data.kind, data, { delay: delayMs })
         .catch((err: unknown) => log.debug({ err }, "a wake-up was not queued"));
+      if (!(await endsSoon(added, WAKE_MS))) {
+        log.debug({ wake: data }, "a wake-up is not queued yet");
+      }
     }
   }
 
@@ -131,14 +136,14 @@ async function letWorkerGo(worker: Worker): Promise<void> {
   }
 }
 
-/** Whether it ends, one way or the other, within CLOSE_MS. */
-async function endsSoon(ending: Promise<unknown>): Promise<boolean> {
+/** Whether it ends, one way or the other, within `ms`. */
+async function endsSoon(ending: Promise<unknown>, ms = CLOSE_MS): Promise<boolean> {
   const patience = new AbortController();
   const ended = ending.then(
     () => true,
     () => true,
   );
-  const tooLong = wait(CLOSE_MS, false, { signal: patience.signal }).catch(() => false);
+  const tooLong = wait(ms, false, { signal: patience.signal }).catch(() => false);
   const inTime = await Promise.race([ended, tooLong]);
   patience.abort();
   return inTime;

@@ -8,6 +8,8 @@ const COMMAND_MS = 4_000;
  * COMMAND_MS, since one that only pauses goes on sooner on the connection there is.
  */
 const SILENCE_MS = 20_000;
+/** How long what is written to see that it can be stays: not for ever, and it does not matter how long. */
+const WRITE_KEPT_MS = 60_000;
 /** Between two tries to reach a Redis that went away. */
 const RECONNECT_MS = 500;
 
@@ -71,6 +73,14 @@ export async function assertKeepsRecords(redis: Redis): Promise<void> {
   if ((await setting(redis, "appendonly")) === "no") {
     throw new AppError("STORE_UNSAFE", "Redis has appendonly no: after a crash it may not know of running machines");
   }
+}
+
+/**
+ * Resolves once a small write was taken: a Redis that became a replica, or whose disk is full, answers every question and
+ * takes none. Throws STORE_UNAVAILABLE.
+ */
+export async function assertTakesWrites(redis: Redis, prefix: string): Promise<void> {
+  await asking(() => redis.set(`${prefix}takes-writes`, "1", "PX", WRITE_KEPT_MS));
 }
 
 /** Null where the server does not tell. */

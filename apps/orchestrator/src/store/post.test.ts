@@ -102,7 +102,7 @@ describe("a question by post", () => {
     await post.send(letter);
     for (const key of await server.redis.keys(`${prefix}*`)) {
       const kind = await server.redis.type(key);
-      expect([key, kind]).toEqual([`${prefix}present:worker`, "zset"]);
+      expect([key, kind]).toEqual([`${prefix}beats:worker`, "hash"]);
     }
   });
 
@@ -165,6 +165,16 @@ describe("a question by post", () => {
   it("is refused where too many wait", async () => {
     await server.redis.rpush(`${prefix}post:box:worker`, ...Array.from({ length: 1_000 }, () => "x"));
     await expect(post.send(letter)).rejects.toEqual(refusedAs("STORE_UNAVAILABLE"));
+  });
+
+  it("is refused where what waits is too much in all, however few wait", async () => {
+    const box = `${prefix}post:box:worker`;
+    const megabytes = (count: number) => "x".repeat(count * 1024 * 1024);
+    await server.redis.rpush(box, ...Array.from({ length: 4 }, () => megabytes(17)));
+    await expect(post.send(letter)).rejects.toEqual(refusedAs("STORE_UNAVAILABLE"));
+    await server.redis.lpop(box);
+    await serve("a", echo);
+    expect(await post.send(letter)).toMatchObject({ status: 200 });
   });
 
   it("is refused when its server dies over it, well before the answer's time", { timeout: 40_000 }, async () => {

@@ -10,14 +10,21 @@ import type { Presence } from "./presence.ts";
 const WAITING_MAX = 1_000;
 /** The texts of one result, and a little more. */
 const QUESTION_BYTES_MAX = 17 * 1024 * 1024;
+/** What waits in one box, with what Redis needs to keep it: some results at once, and not its memory full of them. */
+const BOX_BYTES_MAX = 64 * 1024 * 1024;
 /** What a question's way there and the news that it was taken may take beyond the time in which it may be begun. */
 const NEWS_MS = 2_000;
 /** How often it is looked at whether those who took a question are still there. */
 const LOOK_MS = 1_000;
 
-/** The time until which it may be begun is the store's. */
+/**
+ * The time until which it may be begun is the store's. What the box takes is asked of Redis, over all that is in it: a count
+ * of our own would go wrong with whoever takes a question and dies.
+ */
 const PUT = `local t = redis.call('TIME')
 if redis.call('LLEN', KEYS[1]) >= tonumber(ARGV[1]) then return 0 end
+local bytes = redis.call('MEMORY', 'USAGE', KEYS[1], 'SAMPLES', 0) or 0
+if bytes + #ARGV[3] > tonumber(ARGV[4]) then return 0 end
 local until_ms = t[1] * 1000 + math.floor(t[2] / 1000) + tonumber(ARGV[2])
 redis.call('RPUSH', KEYS[1], string.format('%.0f', until_ms) .. ' ' .. ARGV[3])
 redis.call('PEXPIRE', KEYS[1], ARGV[2])
@@ -109,9 +116,11 @@ export async function createPost(deps: {
     if (Buffer.byteLength(question) > QUESTION_BYTES_MAX) {
       throw new AppError("INPUT_INVALID", `a question to the ${letter.kind} is too long`);
     }
-    const isPut = await asking(() => redis.eval(PUT, 1, `${prefix}post:box:${box}`, WAITING_MAX, START_MS, question));
+    const isPut = await asking(() =>
+      redis.eval(PUT, 1, `${prefix}post:box:${box}`, WAITING_MAX, START_MS, question, BOX_BYTES_MAX),
+    );
     if (isPut !== 1) {
-      throw new AppError("STORE_UNAVAILABLE", `too many questions wait for the ${letter.kind}`);
+      throw new AppError("STORE_UNAVAILABLE", `too many questions, or too long ones, wait for the ${letter.kind}`);
     }
   }
 

@@ -1,5 +1,8 @@
 import type { Role, Store } from "@mayfly/core";
 import { describe, expect, it } from "vitest";
+import { assertTakesWrites, connectForCommands, waitUntilReady } from "../store/connection.ts";
+import { createRecordStore } from "../store/records.ts";
+import { startTestRedis, until } from "../store/test-redis.fixture.ts";
 import { buildReadiness, type ReadinessChecks } from "./readiness.ts";
 
 const well = { listLiveMachines: async () => [] } as unknown as Store;
@@ -9,8 +12,10 @@ const away = {
   },
 } as unknown as Store;
 
-async function ask(store: Store, roles: readonly Role[], checks: ReadinessChecks = {}) {
-  const answer = await buildReadiness({ store, roles, checks }).inject("/readyz");
+const written = async (): Promise<void> => undefined;
+
+async function ask(store: Store, roles: readonly Role[], checks: ReadinessChecks = {}, write = written) {
+  const answer = await buildReadiness({ store, write, roles, checks }).inject("/readyz");
   return { status: answer.statusCode, body: answer.json<unknown>() };
 }
 
@@ -28,6 +33,29 @@ describe("readiness", () => {
 
   it("is missing without the store, whatever the roles", async () => {
     expect(await ask(away, ["intake"])).toMatchObject({ status: 503, body: { ready: false, roles: ["intake"] } });
+  });
+
+  it("is missing where the store answers and takes no write, as one does that became a replica", async () => {
+    const server = await startTestRedis();
+    const operator = connectForCommands(server.address);
+    try {
+      await waitUntilReady(operator, 10_000);
+      const store = createRecordStore({ redis: server.redis, prefix: "t:", keepFinishedMs: 60_000 });
+      const write = () => assertTakesWrites(server.redis, "t:");
+      expect(await ask(store, ["intake"], {}, write)).toMatchObject({ status: 200 });
+      // Of nobody there.
+      await operator.replicaof("127.0.0.1", 1);
+      expect(await store.listLiveMachines()).toEqual([]);
+      expect(await ask(store, ["intake"], {}, write)).toMatchObject({
+        status: 503,
+        body: { reason: "the store takes no write" },
+      });
+      await operator.replicaof("NO", "ONE");
+      await until(async () => (await ask(store, ["intake"], {}, write)).status === 200);
+    } finally {
+      operator.disconnect();
+      await server.end();
+    }
   });
 
   it("names the role whose process does not answer, and asks for no other's", async () => {

@@ -8,15 +8,18 @@ const ANSWER_MS = 5_000;
 export type ReadinessChecks = Readonly<Partial<Record<Role, () => Promise<unknown>>>>;
 
 /**
- * The internal listener: readiness. It asks the store, for a process that lives may still be unable to work, and for each
+ * The internal listener: readiness. It reads from the store and writes to it, for a process that lives may still be unable
+ * to work, and asks for each
  * role of this host what that role needs. 503 where any of it is missing, and names it.
  */
 export function buildReadiness(deps: {
   store: Store;
+  /** Rejects where the store takes no write. */
+  write: () => Promise<unknown>;
   roles: readonly Role[];
   checks: ReadinessChecks;
 }): FastifyInstance {
-  const { store, roles, checks } = deps;
+  const { store, write, roles, checks } = deps;
   const app = fastify({ forceCloseConnections: true });
   const underWay = new Map<Role, Promise<boolean>>();
 
@@ -46,6 +49,11 @@ export function buildReadiness(deps: {
       machines = (await store.listLiveMachines()).length;
     } catch {
       return reply.code(503).send({ ready: false, roles, reason: "the store does not answer" });
+    }
+    try {
+      await write();
+    } catch {
+      return reply.code(503).send({ ready: false, roles, reason: "the store takes no write" });
     }
     const looks = roles.map(async (role) => ((await inTime(look(role))) ? [] : [role]));
     const unready = (await Promise.all(looks)).flat();

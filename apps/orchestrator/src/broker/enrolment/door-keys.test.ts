@@ -1,5 +1,5 @@
 import { generateKeyPairSync } from "node:crypto";
-import { chmod, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { chmod, link, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { makeFolder } from "../../store/test-redis.fixture.ts";
@@ -18,6 +18,18 @@ describe("the door's keys", () => {
     expect(new Set(all.map(({ server }) => server.key)).size).toBe(1);
     expect((await readdir(folder)).toSorted()).toEqual(["authority.key", "next.key", "pins", "server.key"]);
     expect((await readFile(join(folder, "pins"), "utf8")).trim()).toBe(all[0]?.pins.join(","));
+  });
+
+  it("leave no second copy behind where a broker was killed while it made one", async () => {
+    const now = Date.now();
+    await loadDoorKeys(folder, now);
+    const [old, fresh] = [join(folder, "next.key.1.half"), join(folder, "next.key.2.half")];
+    await link(join(folder, "next.key"), old);
+    await writeFile(fresh, "another broker is at it", { mode: 0o600 });
+    await loadDoorKeys(folder, now + 60_000);
+    expect(await readdir(folder)).toHaveLength(6);
+    await loadDoorKeys(folder, now + 2 * 60 * 60_000);
+    expect((await readdir(folder)).toSorted()).toEqual(["authority.key", "next.key", "pins", "server.key"]);
   });
 
   it("are refused when somebody else may read one", async () => {

@@ -1,5 +1,5 @@
 import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject, randomUUID } from "node:crypto";
-import { link, mkdir, open, readFile, rename, rm } from "node:fs/promises";
+import { link, mkdir, open, readdir, readFile, rename, rm, stat } from "node:fs/promises";
 import { dirname } from "node:path";
 import { AppError, type Instant } from "@mayfly/core";
 import { type Authority, createAuthority } from "./authority.ts";
@@ -17,6 +17,9 @@ export interface DoorKeys {
 
 /** A key is 241 bytes; a person's file may have words around it. */
 const KEY_BYTES_MAX = 16 * 1024;
+/** Another broker may be writing one now, which takes milliseconds. */
+const HALF_MS_MAX = 60 * 60_000;
+const HALF = ".half";
 /** Nobody looks at when the server's certificate ends: the pin is what counts. */
 const SERVER_MS = 10 * 365 * 24 * 60 * 60 * 1000;
 
@@ -36,6 +39,7 @@ const SERVER_MS = 10 * 365 * 24 * 60 * 60 * 1000;
  */
 export async function loadDoorKeys(folder: string, now: Instant): Promise<DoorKeys> {
   await mkdir(folder, { recursive: true, mode: 0o700 });
+  await removeHalves(folder, now);
   const server = await loadKey(`${folder}/server.key`);
   const next = await loadKey(`${folder}/next.key`);
   const authority = await loadKey(`${folder}/authority.key`);
@@ -112,6 +116,19 @@ async function makeKey(file: string): Promise<void> {
   }
 }
 
+/** What a broker that was killed has left is a copy of a key: a change of the keys would leave it behind. */
+async function removeHalves(folder: string, now: Instant): Promise<void> {
+  // A folder that is not ours to read is said of its keys.
+  const names = await readdir(folder).catch(() => []);
+  for (const name of names.filter((found) => found.endsWith(HALF))) {
+    const file = `${folder}/${name}`;
+    const found = await stat(file).catch(() => null);
+    if (found !== null && found.mtimeMs < now - HALF_MS_MAX) {
+      await rm(file, { force: true });
+    }
+  }
+}
+
 async function keepPins(file: string, text: string): Promise<void> {
   if ((await readFile(file, "utf8").catch(() => "")) !== text) {
     await rename(await writeAside(file, text, 0o644), file);
@@ -120,7 +137,7 @@ async function keepPins(file: string, text: string): Promise<void> {
 
 /** Under a name of its own: brokers of several hosts may be at it at once. On disk when this returns. */
 async function writeAside(file: string, text: string, mode: number): Promise<string> {
-  const half = `${file}.${randomUUID()}.half`;
+  const half = `${file}.${randomUUID()}${HALF}`;
   const handle = await open(half, "wx", mode);
   try {
     await handle.chmod(mode);

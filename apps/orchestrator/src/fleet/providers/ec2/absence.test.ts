@@ -10,6 +10,7 @@ const trace: Trace = {
   launch: launchId,
   volumes: new Set(["vol-1"]),
   interfaces: new Set(["eni-1"]),
+  isWhole: false,
   unlistedSince: null,
 };
 
@@ -78,6 +79,15 @@ describe("the evidence", () => {
         "network interface eni-1",
       ].map((what) => ({ what, absent: true })),
     );
+  });
+
+  it("claims no look among everything where each thing that there was is known and looked for", () => {
+    const whole = { ...trace, isWhole: true };
+    const checks = absenceChecks({ instanceId, ended: true, lives: null, trace: whole, things: [] });
+    const what = [`instance ${instanceId}`, "volume vol-1", "network interface eni-1"];
+    expect(checks).toEqual(what.map((one) => ({ what: one, absent: true })));
+    const left = absenceChecks({ instanceId, ended: true, lives: null, trace: whole, things: [seenThing()] });
+    expect(left).toContainEqual({ what: "volume vol-1", absent: false });
   });
 
   it("names the launch where nobody saw what the instance had", () => {

@@ -6,6 +6,8 @@ export interface Trace {
   readonly launch: LaunchId | null;
   readonly volumes: ReadonlySet<string>;
   readonly interfaces: ReadonlySet<string>;
+  /** EC2 listed it as running, and what it had: then that is all it had. While it begins EC2 may not say all of it. */
+  readonly isWhole: boolean;
   /** Since when EC2 lists it no more, or not yet; null while it is listed. */
   readonly unlistedSince: Instant | null;
 }
@@ -50,7 +52,7 @@ function knownOf({ volumes, interfaces }: Trace, kind: SeenThing["kind"]): Reado
 
 /**
  * Each thing looked for, and what was seen. Without `things` nobody looked for volumes and interfaces yet: of an instance
- * that has ended they count as there.
+ * that has ended they count as there. Of one of which all is known its own things were looked for by their ids alone.
  */
 export function absenceChecks(options: {
   instanceId: string;
@@ -72,10 +74,12 @@ export function absenceChecks(options: {
   for (const kind of ["volume", "network interface"] as const) {
     const known = knownOf(trace, kind);
     const ids = new Set([...known, ...left.filter((thing) => thing.kind === kind).map(({ id }) => id)]);
-    checks.push({
-      what: `${kind}s attached to instance ${instanceId}`,
-      absent: !left.some((thing) => thing.kind === kind && thing.attachedTo.includes(instanceId)),
-    });
+    if (!trace.isWhole) {
+      checks.push({
+        what: `${kind}s attached to instance ${instanceId}`,
+        absent: !left.some((thing) => thing.kind === kind && thing.attachedTo.includes(instanceId)),
+      });
+    }
     checks.push(...[...ids].map((id) => ({ what: `${kind} ${id}`, absent: !left.some((thing) => thing.id === id) })));
     if (trace.launch !== null && known.size === 0) {
       checks.push({

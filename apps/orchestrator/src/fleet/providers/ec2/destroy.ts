@@ -9,13 +9,13 @@ import { createRemovals, type Removals } from "./removals.ts";
 import type { Reading, SharedReading } from "./shared-reading.ts";
 import type { Traces } from "./traces.ts";
 
-/** Machines that are to go at about the same time go in one call. */
+/** Machines that are to go at about the same time go in one call; a wait for the next listing gathers more. */
 const GATHER_MS = 100;
 /**
- * What ended machines had is looked at for all of them together: four calls in so long, however many end. The first after
- * a pause does not wait.
+ * What ended machines had is looked at for all of them together: two calls in so long, or four where not all of it is
+ * known, however many end. The first after a pause does not wait.
  */
-const PARTS_MS = 15_000;
+const PARTS_MS = 20_000;
 
 export interface DestroyDeps {
   readonly ec2: EC2Client;
@@ -68,7 +68,7 @@ export function createDestroyer(deps: DestroyDeps): Destroyer {
       }
       return promised.promise;
     },
-    tidy: async () => removals.removeLoose((await deps.things.recent()).value, () => false),
+    tidy: async () => removals.removeLoose((await deps.things.recent()).value),
   };
 }
 
@@ -123,8 +123,13 @@ async function look(deps: BatchDeps, ids: readonly string[]): Promise<Map<string
     return checksOf(known, { ended, lives, things: null });
   }
   // Read after the listing that shows their end: what a dying machine still has is no leak.
-  const present = await thingsOf(deps, (await things.after(begunAt)).value, ended);
-  await removals.removeLoose(present, (thing) => [...ended].some(([id, trace]) => isOwn(id, trace, thing)));
+  const isAllKnown = [...ended.values()].every(({ isWhole }) => isWhole);
+  const tagged = isAllKnown ? [] : (await things.after(begunAt)).value;
+  const present = await thingsOf(deps, tagged, ended);
+  if (!isAllKnown) {
+    await removals.removeLoose(tagged);
+  }
+  await removals.removeOwn(present.filter((thing) => [...ended].some(([id, trace]) => isOwn(id, trace, thing))));
   return checksOf(known, { ended, lives, things: present });
 }
 
@@ -145,7 +150,7 @@ function checksOf(
   );
 }
 
-/** What the fleet has, and what these had and is there without the fleet's tag. */
+/** What the fleet has, as far as that was read, and what these had and is there, with the fleet's tag or without. */
 async function thingsOf(
   deps: DestroyDeps,
   tagged: readonly SeenThing[],
@@ -161,16 +166,19 @@ async function thingsOf(
   return [...tagged, ...untagged];
 }
 
-/** Asks for the end of what still lives. Answers a listing that was read afterwards. */
+/**
+ * Asks for the end of what still lives, by a listing that began after these were to go, which it answers: what powers
+ * itself off at the end of its attempt, as most do, needs no call. What was asked for shows in the listing after it.
+ */
 async function terminate(
   { clock, instances, removals }: BatchDeps,
   ids: readonly string[],
 ): Promise<Reading<readonly SeenInstance[]>> {
-  const before = await instances.recent();
-  const seen = new Map(before.value.map((instance) => [instance.id, instance]));
+  const reading = await instances.after(clock.now());
+  const seen = new Map(reading.value.map((instance) => [instance.id, instance]));
   const alive = ids.filter((id) => !isEnding(seen.get(id)));
-  const hasAsked = await removals.terminate(alive, (id) => seen.has(id));
-  return hasAsked ? instances.after(clock.now()) : before;
+  await removals.terminate(alive, (id) => seen.has(id));
+  return reading;
 }
 
 function isEnding(seen: SeenInstance | undefined): boolean {

@@ -22,14 +22,14 @@ import { createTraces } from "./traces.ts";
 /** One call for many machines is the only way past EC2's bounds on calls; a failed one is a loss of this many. */
 const LAUNCH_COUNT_MAX = 50;
 /**
- * Everybody who wants to know what there is shares a listing this fresh: 1,200 calls an hour, a sixtieth of what EC2 allows
- * an account, however many machines.
+ * Everybody who wants to know what there is shares a listing this fresh: 600 calls an hour, about a hundredth of what EC2
+ * allows an account, however many machines. Whoever needs one that begins after its question waits up to this long.
  */
-const LISTING_MS = 3_000;
+const LISTING_MS = 6_000;
 /** What a listing waits for a look at the launch template: so long that it is nearly always over. */
 const LOOK_PATIENCE_MS = 2_000;
-/** What was left behind is looked for this often; it costs little meanwhile. */
-const TIDY_MS = 60_000;
+/** What was left behind is looked for this often, in two calls; it costs little meanwhile. */
+const TIDY_MS = 2 * 60_000;
 /** Fewer, and a shortage of one instance type in one zone is a shortage of machines. */
 const OFFERINGS_WANTED = 5;
 /** The last words of a machine. */

@@ -11,14 +11,12 @@ const LOOSE_MS = 60_000;
 
 /** Asks EC2 to remove things, and remembers what it has asked for: a repetition soon after changes nothing. */
 export interface Removals {
-  /** Answers whether anything was asked. @param ids What still lives, as far as is known; `listed` by EC2 or not. */
-  terminate(ids: readonly string[], isListed: (id: string) => boolean): Promise<boolean>;
-  /**
-   * Deletes of what is present what is attached to nothing and was left behind.
-   *
-   * @param isOver Whether a thing was a machine's that has ended: such a thing need not wait.
-   */
-  removeLoose(present: readonly SeenThing[], isOver: (thing: SeenThing) => boolean): Promise<void>;
+  /** @param ids What still lives, as far as is known; `listed` by EC2 or not. */
+  terminate(ids: readonly string[], isListed: (id: string) => boolean): Promise<void>;
+  /** Deletes of what is present, all that the fleet has, what has been attached to nothing for long. */
+  removeLoose(present: readonly SeenThing[]): Promise<void>;
+  /** Deletes of these what is attached to nothing, at once: they were machines' that have ended. */
+  removeOwn(things: readonly SeenThing[]): Promise<void>;
 }
 
 export function createRemovals({ ec2, clock, log }: { ec2: EC2Client; clock: Clock; log: Logger }): Removals {
@@ -42,27 +40,29 @@ export function createRemovals({ ec2, clock, log }: { ec2: EC2Client; clock: Clo
     }
   }
 
+  async function remove(things: readonly SeenThing[]): Promise<void> {
+    const due = things.filter((thing) => thing.loose && isDue(thing.id));
+    if (due.length > 0) {
+      log.warn({ things: due.map(({ id }) => id) }, "deleting what a machine left behind");
+      note(await deleteThings(ec2, due));
+    }
+  }
+
   return {
     async terminate(ids, isListed) {
       const due = ids.filter(isDue);
       if (due.length === 0) {
-        return false;
+        return;
       }
       const listed = due.filter(isListed);
       note(await terminateInstances(ec2, { listed, unlisted: due.filter((id) => !isListed(id)) }));
-      return true;
     },
-    async removeLoose(present, isOver) {
+    async removeLoose(present) {
       const now = clock.now();
       const loose = present.filter((thing) => thing.loose);
       looseSince = new Map(loose.map(({ id }) => [id, looseSince.get(id) ?? now]));
-      const isLeft = (thing: SeenThing): boolean =>
-        isOver(thing) || now >= (looseSince.get(thing.id) ?? now) + LOOSE_MS;
-      const due = loose.filter((thing) => isLeft(thing) && isDue(thing.id));
-      if (due.length > 0) {
-        log.warn({ things: due.map(({ id }) => id) }, "deleting what a machine left behind");
-        note(await deleteThings(ec2, due));
-      }
+      await remove(loose.filter(({ id }) => now >= (looseSince.get(id) ?? now) + LOOSE_MS));
     },
+    removeOwn: remove,
   };
 }

@@ -21,6 +21,12 @@ const SNAPSHOT_MINUTES = 60;
 /** A call is tried this often; the wait doubles from the first, so all of them take two minutes. */
 const TRIES_MAX = 8;
 const RETRY_MS = 500;
+/**
+ * A snapshot just begun may not be known yet to those that take its blocks. It is written to this often; the wait doubles
+ * from the first, so after half a minute it is one that was completed before, or that is no good.
+ */
+const OPEN_TRIES_MAX = 6;
+const OPEN_PAUSE_MS = 1_000;
 /** Snapshots of one disk that came to nothing, one after the other. */
 const GENERATIONS_MAX = 8;
 
@@ -39,6 +45,8 @@ export interface DiskFile {
   readonly handle: FileHandle;
   readonly bytes: number;
   readonly digest: Digest;
+  /** Whether it is still as it was when its digest was made: that is what the image is known by. */
+  readonly isSame: () => Promise<boolean>;
 }
 
 export interface UploadOptions {
@@ -50,8 +58,10 @@ export interface UploadOptions {
   readonly pause: Pause;
   readonly signal: AbortSignal;
   readonly onBlocks: (done: number, all: number) => void;
-  /** Whether a snapshot that takes no more blocks is being stored, or is; false for one that came to nothing. */
-  readonly isFinished: (id: string) => Promise<boolean>;
+  /** Snapshots of this disk that were listed before: an earlier call may have completed one of them. */
+  readonly begunBefore: ReadonlySet<string>;
+  /** What EC2 says of a snapshot that takes no blocks; null where it lists none. */
+  readonly stateOf: (id: string) => Promise<"pending" | "completed" | "failed" | null>;
 }
 
 /**
@@ -64,16 +74,35 @@ export interface UploadOptions {
 export async function uploadSnapshot(options: UploadOptions): Promise<string> {
   for (let generation = 0; generation < GENERATIONS_MAX; generation++) {
     const id = await startSnapshot(options, generation);
-    const written = await writeBlocks(options, id);
-    if (written !== null && (await complete(options, id, written))) {
+    if (await fill(options, id)) {
       return id;
     }
-    // Completed by a call before this one, or given up by EBS: then its token stands for nothing any more.
-    if (await options.isFinished(id)) {
-      return id;
-    }
+    // Given up by EBS: its token stands for nothing any more.
   }
   throw new AppError("PROVIDER_UNAVAILABLE", `EBS took ${GENERATIONS_MAX} snapshots of this disk and finished none`);
+}
+
+/** Writes and completes it; true also for one that a call before this one completed, false for one that came to nothing. */
+async function fill(options: UploadOptions, id: string): Promise<boolean> {
+  let isWritten = options.begunBefore.has(id);
+  for (let tries = 1; ; tries++) {
+    const written = await writeBlocks(options, id);
+    isWritten ||= written !== null;
+    if (written !== null && (await complete(options, id, written))) {
+      return true;
+    }
+    const state = await options.stateOf(id);
+    if (state === "completed" || state === "failed") {
+      return state === "completed";
+    }
+    // `pending` is both: begun, and completed and being stored. Only one of them takes blocks sooner or later, and only
+    // what was there before, or was written here, can be the other.
+    if (tries === OPEN_TRIES_MAX) {
+      return state === "pending" && isWritten;
+    }
+    options.signal.throwIfAborted();
+    await options.pause(OPEN_PAUSE_MS * 2 ** (tries - 1));
+  }
 }
 
 async function startSnapshot(options: UploadOptions, generation: number): Promise<string> {
@@ -107,8 +136,10 @@ async function writeBlocks(options: UploadOptions, id: string): Promise<Map<numb
   let done = 0;
   let isOver = false;
 
-  async function worker(): Promise<void> {
-    while (next < all && !isOver) {
+  // One block alone shows whether it takes any.
+  async function worker(blocksMax: number): Promise<void> {
+    let own = 0;
+    while (next < all && own < blocksMax && !isOver) {
       signal.throwIfAborted();
       const index = next++;
       const block = await readBlock(disk, index);
@@ -119,12 +150,14 @@ async function writeBlocks(options: UploadOptions, id: string): Promise<Map<numb
           return;
         }
         written.set(index, sum);
+        own++;
       }
       onBlocks(++done, all);
     }
   }
 
-  const ends = await Promise.allSettled(Array.from({ length: PARALLEL }, worker));
+  await worker(1);
+  const ends = await Promise.allSettled(Array.from({ length: PARALLEL }, () => worker(Infinity)));
   const failed = ends.find((end) => end.status === "rejected");
   if (failed !== undefined) {
     throw failed.reason;
@@ -175,6 +208,9 @@ async function complete(options: UploadOptions, id: string, written: Map<number,
     ChecksumAlgorithm: "SHA256" as const,
     ChecksumAggregationMethod: "LINEAR" as const,
   };
+  if (!(await options.disk.isSame())) {
+    throw new AppError("INPUT_INVALID", "the disk's file changed while it was read: publish again");
+  }
   options.signal.throwIfAborted();
   const answer = await unlessOver(options, "complete the snapshot", () =>
     options.ebs.send(new CompleteSnapshotCommand(request), bounded()),

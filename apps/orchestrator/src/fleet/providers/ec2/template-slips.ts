@@ -35,7 +35,7 @@ export interface TemplateLook {
  * Reads a launch template and the AMI it names, and says all by which a credential could come into a machine, or by which
  * a machine could be reached or outlive its end. Throws PROVIDER_UNAVAILABLE when EC2 does not say.
  *
- * @param options.image What the AMI must have been made from, where its tag says what it was made from.
+ * @param options.image What the AMI must have been made from, by its tag: only its own account can set or see that.
  */
 export async function lookAtTemplate(options: {
   ec2: EC2Client;
@@ -127,16 +127,24 @@ function imageSlips(id: string | null, ami: Image | null, wanted: Digest): Slip[
   if (id === null) {
     return [{ seen: "no AMI named by its id", fix: "set ImageId to the id that mayfly image publish printed" }];
   }
-  if (ami === null || ami.State !== "available") {
-    const state = inOneLine(ami?.State ?? "not listed");
-    return [{ seen: `${id} is ${state}`, fix: "wait until it is available, or publish the image again" }];
+  if (ami === null) {
+    const fix = "publish the image in this account and region, and set ImageId to what mayfly image publish printed";
+    return [{ seen: `${id} is not an image of this account`, fix }];
+  }
+  if (ami.State !== "available") {
+    const fix = "wait until it is available, or publish the image again";
+    return [{ seen: `${id} is ${inOneLine(ami.State ?? "in no state")}`, fix }];
   }
   const digest = ami.Tags?.find(({ Key: key }) => key === imageTagKeys.digest)?.Value ?? null;
-  if (digest === null || digest === wanted) {
+  if (digest === wanted) {
     return [];
   }
+  const seen =
+    digest === null
+      ? `${id} has no tag ${imageTagKeys.digest}`
+      : `${id} was made from ${inOneLine(digest)}, not from ${wanted}`;
   const fix = "set fleet.ec2.image_digest to the digest of the AMI, or the launch template to the AMI of the digest";
-  return [{ seen: `${id} was made from ${inOneLine(digest)}, not from ${wanted}`, fix }];
+  return [{ seen, fix: digest === null ? "set ImageId to the id that mayfly image publish printed" : fix }];
 }
 
 /** Every disk that the machine would have: the template's, and those that the AMI adds. */

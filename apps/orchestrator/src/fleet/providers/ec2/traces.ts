@@ -27,6 +27,7 @@ interface Known {
   readonly volumes: Set<string>;
   readonly interfaces: Set<string>;
   unlistedSince: Instant | null;
+  isWhole: boolean;
   touchedAt: Instant;
 }
 
@@ -39,6 +40,7 @@ export function createTraces(): Traces {
       volumes: new Set(),
       interfaces: new Set(),
       unlistedSince: null,
+      isWhole: false,
       touchedAt: now,
     };
     known.touchedAt = now;
@@ -48,11 +50,12 @@ export function createTraces(): Traces {
 
   return {
     note({ begunAt, value }) {
-      for (const { id, launch, volumes, interfaces } of value) {
+      for (const { id, launch, state, volumes, interfaces } of value) {
         const known = ensure(id, begunAt);
         known.launch = launch ?? known.launch;
         volumes.forEach((volume) => known.volumes.add(volume));
         interfaces.forEach((card) => known.interfaces.add(card));
+        known.isWhole ||= state === "running" && volumes.length > 0 && interfaces.length > 0;
       }
       for (const [id, { touchedAt }] of all) {
         if (begunAt > touchedAt + FORGET_MS) {
