@@ -4,28 +4,14 @@ import { request as httpRequest } from "node:http";
 import { connect, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import {
-  type Assignment,
-  limits,
-  type Machine,
-  type MachineId,
-  type ResultStore,
-  type Run,
-  type RunId,
-  type Store,
-} from "@mayfly/core";
-import { createChannels } from "../../apps/orchestrator/src/broker/channels.ts";
+import type { Assignment, Machine, MachineId, ResultStore, Run, RunId, Store } from "@mayfly/core";
 import { cutUnentitled } from "../../apps/orchestrator/src/broker/cut-unentitled.ts";
-import { buildGateway, fixedKeyIssuer, noBudgets } from "../../apps/orchestrator/src/broker/model-gateway.fixture.ts";
-import { randomIds } from "../../apps/orchestrator/src/host/ids.ts";
-import { createLog } from "../../apps/orchestrator/src/host/log.ts";
-import { createDispatch } from "../../apps/orchestrator/src/runs/dispatch.ts";
+import { noBudgets } from "../../apps/orchestrator/src/broker/model-gateway.fixture.ts";
 import type { Records } from "../../apps/orchestrator/src/runs/records.ts";
-import { createResultStore } from "../../apps/orchestrator/src/store/results.ts";
 import type { TestRedis } from "../../apps/orchestrator/src/store/test-redis.fixture.ts";
 import type { Script } from "../fakes/model/script.ts";
-import { createFakeModel, type FakeModel } from "../fakes/model/server.ts";
-import { bootingMachine, queuedRun } from "./records.ts";
+import type { FakeModel } from "../fakes/model/server.ts";
+import { buildBroker } from "./broker-parts.ts";
 
 /** What the stand-in for the source hands over. */
 export const PACK = "PACK of the pull request";
@@ -90,40 +76,17 @@ interface HeldClaim {
 
 export async function startBroker(redis: TestRedis, script: Script, budgets = noBudgets): Promise<BrokerBench> {
   const folder = await mkdtemp(join(tmpdir(), "mf-"));
-  const modelKey = randomIds.secret("sk-test");
-  const model = await createFakeModel({ apiKey: modelKey, script });
-  const { log } = createLog({ level: "silent" });
-  let ahead = 0;
-  const clock = { now: () => Date.now() + ahead };
-  const parts = buildGateway({ redis, url: model.url, clock, log, budgets, issuer: fixedKeyIssuer(modelKey) });
-  const { store, records, credentials, upstream, gateway, authorise } = parts;
-  const results = createResultStore({ redis: redis.redis, prefix: parts.prefix, keepMs: limits.finishedRunMs });
   let recheck = async (): Promise<null> => null;
-  const none = async () => undefined;
-  const wakeups = { wakeRun: none, wakeMachine: none, wakeLaunch: none };
-  const channels = createChannels({
-    authorise,
-    dispatch: createDispatch({
-      store,
-      records,
-      wakeups,
-      clock,
-      ids: randomIds,
-      recheck: () => recheck(),
-      perInstallationMax: null,
-    }),
-    records,
-    results,
-    sources: { openPack: async () => onePiece(PACK) },
-    gateway,
-    onModelDone: (run, epoch) => void credentials.release(run, epoch),
-    wakeups,
-    clock,
-    ids: randomIds,
-    log,
+  const parts = await buildBroker({
+    redis,
+    script,
+    budgets,
+    pack: Buffer.from(PACK),
     folderOf: (machine) => join(folder, machine),
-    claimMs: CLAIM_MS,
+    recheck: () => recheck(),
+    bounds: { claimMs: CLAIM_MS },
   });
+  const { store, results, records, model, modelKey, gateway, authorise, pass, addRun, run, machine } = parts;
 
   return {
     store,
@@ -131,9 +94,10 @@ export async function startBroker(redis: TestRedis, script: Script, budgets = no
     records,
     model,
     modelKey,
-    pass(ms) {
-      ahead += ms;
-    },
+    pass,
+    addRun,
+    run,
+    machine,
     look: () => cutUnentitled({ gateway, authorise }),
     holdClaim() {
       const held = Promise.withResolvers<void>();
@@ -146,31 +110,17 @@ export async function startBroker(redis: TestRedis, script: Script, budgets = no
       };
       return { held: held.promise, letGo: () => free.resolve() };
     },
-    async addRun() {
-      const run = queuedRun(clock.now());
-      await store.commit([{ kind: "run", value: run, version: 0 }]);
-      return run.id;
-    },
     async addMachine() {
-      const machine = bootingMachine(clock.now());
-      await store.commit([{ kind: "machine", value: machine, version: 0 }]);
-      await mkdir(join(folder, machine.id));
-      await channels.ensureOpen(machine.id);
-      return channelOf(machine.id, join(folder, machine.id, "broker.sock"));
+      const id = await parts.recordMachine();
+      await mkdir(join(folder, id));
+      await parts.channels.ensureOpen(id);
+      return channelOf(id, join(folder, id, "broker.sock"));
     },
-    run: async (id) => found(await store.loadRun(id)).value,
-    machine: async (id) => found(await store.loadMachine(id)).value,
     async close() {
-      await model.close();
-      await channels.close();
-      upstream.close();
+      await parts.close();
       await rm(folder, { recursive: true, force: true });
     },
   };
-}
-
-async function* onePiece(text: string): AsyncIterable<Uint8Array> {
-  yield Buffer.from(text);
 }
 
 function channelOf(machine: MachineId, socket: string): Channel {
@@ -261,11 +211,4 @@ function parse(text: string): unknown {
   } catch {
     return null;
   }
-}
-
-function found<T>(value: T | null): T {
-  if (value === null) {
-    throw new Error("there is no such record");
-  }
-  return value;
 }

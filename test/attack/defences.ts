@@ -1,3 +1,4 @@
+import { ec2Defences } from "./rows/ec2/defences.ts";
 import { machineDefences } from "./rows/machine/defences.ts";
 
 /** A defence, and the patch that switches it off. */
@@ -271,6 +272,55 @@ const defencesWithoutMachine: readonly Defence[] = [
     replace: "?? null;",
   },
   {
+    row: "T24",
+    name: "the rule about paths",
+    file: `${CORE}/patch/check.ts`,
+    find: "const why = refusePath(path);",
+    replace: "const why = refusePath(path) === path ? path : null;",
+  },
+  {
+    row: "T24",
+    name: "protected paths",
+    file: `${CORE}/patch/check.ts`,
+    find: "if (isProtected(path, allowed)) {",
+    replace: 'if (isProtected(path, allowed) && path === "") {',
+  },
+  {
+    row: "T24",
+    name: "the workflows that no setting gives away",
+    file: `${CORE}/patch/protected.ts`,
+    find: "if (isWorkflow(path)) {",
+    replace: 'if (isWorkflow(path) && path === "") {',
+  },
+  {
+    row: "T24",
+    name: "the comparison with the commit",
+    file: `${CORE}/patch/check.ts`,
+    find: "if ((entry?.sha ?? null) !== change.base) {",
+    replace: 'if (change.base === "") {',
+  },
+  {
+    row: "T24",
+    name: "the refusal of links and modes",
+    file: `${CORE}/patch/check.ts`,
+    find: "(!isGone && mode !== present)",
+    replace: "(!isGone && mode === null)",
+  },
+  {
+    row: "T24",
+    name: "the look at the head when a patch is applied",
+    file: `${CORE}/patch/apply.ts`,
+    find: "if (now.head !== origin.head) {",
+    replace: 'if (now.head === "") {',
+  },
+  {
+    row: "T24",
+    name: "the role of whoever applies a patch",
+    file: `${CORE}/patch/apply.ts`,
+    find: "!rolesWithWrite.includes(now.role)",
+    replace: "rolesWithWrite.length === 0",
+  },
+  {
     row: "T38",
     name: "the one repository of a token",
     file: `${SERVICE}/signer/mint-token.ts`,
@@ -301,4 +351,4 @@ const defencesWithoutMachine: readonly Defence[] = [
   },
 ];
 
-export const defences: readonly Defence[] = [...defencesWithoutMachine, ...machineDefences];
+export const defences: readonly Defence[] = [...defencesWithoutMachine, ...ec2Defences, ...machineDefences];

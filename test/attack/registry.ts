@@ -25,6 +25,8 @@ import { answersOfGit, namesAndPlaces } from "./rows/t10-t11-answers.ts";
 import { gitAsProgram, waysOutOfTheFolder } from "./rows/t10-t11-hostile-source.ts";
 import { lostReplies } from "./rows/t28-lost-replies.ts";
 import { storms } from "./rows/t08-storms.ts";
+import { maliciousPatches } from "./rows/t24-malicious-patches.ts";
+import { ec2Rows } from "./rows/ec2/rows.ts";
 import { untriedRows } from "./rows/untried.ts";
 
 /** Every part of every row: an attack may be tried in several ways, of which some need less than others. */
@@ -56,6 +58,8 @@ export const parts: readonly Row[] = [
   namesAndPlaces,
   lostReplies,
   storms,
+  maliciousPatches,
+  ...ec2Rows,
   ...machineRows,
 ];
 

@@ -77,6 +77,7 @@ const endings: Record<EndingCode, { readonly group: keyof typeof groups; readonl
   deadline: { group: "attempt", outcomes: ["timed_out"] },
   machine_lost: { group: "attempt", outcomes: ["lost"] },
   result_missing: { group: "attempt", outcomes: ["lost"] },
+  cancel_asked: { group: "person", outcomes: ["cancelled"] },
   label_removed: { group: "person", outcomes: ["cancelled"] },
   closed: { group: "person", outcomes: ["cancelled"] },
   operator: { group: "person", outcomes: ["cancelled"] },

@@ -173,7 +173,7 @@ describe("a labelling whose delivery comes late", () => {
     const id = await label(world, pull);
     expect(await comesLate(lost)).toMatchObject({
       state: "ignored",
-      reason: `the label was added again since, which started run ${id}`,
+      reason: `it was asked for again since, which started run ${id}`,
       run: null,
     });
     expect((await world.control.view(id)).run.phase).toMatch(/^(queued|running)$/);

@@ -45,6 +45,7 @@ describe("the agent in a machine", () => {
     codex: Partial<Assignment["codex"]> = {},
     seconds = 150,
     setup: readonly string[] = [],
+    other: Partial<Assignment> = {},
   ): Promise<{ broker: TestBroker; machine: TestMachine }> {
     const folder = await mkdtemp(join(tmpdir(), "mayfly-agent-"));
     cleanups.push(() => rm(folder, { recursive: true, force: true }));
@@ -52,7 +53,11 @@ describe("the agent in a machine", () => {
     cleanups.push(() => model.close());
     const { pack, layout } = packSource(folder);
     const socket = join(folder, "broker.sock");
-    const assignment = { ...assign(layout, codex, seconds), ...(setup.length === 0 ? {} : { setup: [...setup] }) };
+    const assignment = {
+      ...assign(layout, codex, seconds),
+      ...(setup.length === 0 ? {} : { setup: [...setup] }),
+      ...other,
+    };
     const broker = await startTestBroker({ socket, assignment, pack, model: { url: model.url, apiKey: API_KEY } });
     cleanups.push(() => broker.close());
     const machine = bootMachine({ image, tscKhz, socket });
@@ -111,6 +116,33 @@ describe("the agent in a machine", () => {
       ]);
       expect(machine.console()).not.toContain(KEY);
       expect(machine.console()).not.toContain(CAPABILITY);
+    },
+    RUN_MS,
+  );
+
+  it(
+    "brings the changed files themselves where they are asked for, links and all, as inert bytes",
+    async () => {
+      const command =
+        "printf 'four\\n' > greeting.txt && ln -s /etc/passwd link && printf '#!/bin/sh\\n' > x && chmod +x x";
+      const { broker, machine } = await start([run(command), say("Done.")], {}, 150, [], { collect_changes: true });
+      await machine.ended;
+      const [frame] = broker.heard.frames;
+      const changes = frame?.kind === "result" ? frame.result.changes : undefined;
+      const content = (text: string) => Buffer.from(text).toString("base64");
+      expect(changes).toEqual({
+        state: "present",
+        files: [
+          {
+            path: "greeting.txt",
+            base: expect.stringMatching(/^[0-9a-f]{40}$/) as string,
+            mode: "100644",
+            content: content("four\n"),
+          },
+          { path: "link", base: null, mode: "120000", content: content("/etc/passwd") },
+          { path: "x", base: null, mode: "100755", content: content("#!/bin/sh\n") },
+        ],
+      });
     },
     RUN_MS,
   );

@@ -194,6 +194,7 @@ async function frameOf(deps: AttemptDeps, assignment: Assignment, worked: Settle
             version: deps.codexVersion,
             head: assignment.source.head,
             isStructured: assignment.codex.output_schema !== null,
+            wantsChanges: assignment.collect_changes === true,
           },
         ),
       ),

@@ -3,6 +3,7 @@ import { Result, Withheld } from "@mayfly/core/result";
 import { z } from "zod";
 import type { Cgroup } from "./cgroup.ts";
 import type { CodexEnd } from "./codex.ts";
+import { readChanges } from "./collect-changes.ts";
 import type { Confinement, ProgramEnd } from "./confinement.ts";
 import { places } from "./places.ts";
 
@@ -35,16 +36,16 @@ export interface CollectDeps {
  */
 export async function collectResult(
   deps: CollectDeps,
-  options: { end: CodexEnd; version: string; head: string; isStructured: boolean },
+  options: { end: CodexEnd; version: string; head: string; isStructured: boolean; wantsChanges: boolean },
 ): Promise<Result> {
-  const { end, version, head, isStructured } = options;
+  const { end, version, head, isStructured, wantsChanges } = options;
   const message = await readOutput(deps, places.lastMessage, limits.finalMessageBytesMax);
   return Result.parse({
     codex: { version, exit_code: end.exitCode, ended_by: end.endedBy, error: end.error },
     final_message: message,
     // With a schema the final message is the structured output; whether it fits is judged elsewhere.
     structured: isStructured ? message : null,
-    patch: await readPatch(deps, head),
+    ...(await readWorkTree(deps, { head, wantsChanges })),
     usage: end.usage,
   } satisfies Result);
 }
@@ -75,11 +76,14 @@ function readFound(end: ProgramEnd): Output {
  * What differs between the head and the work tree, new files included and ignored ones not. Codex may have written
  * whatever it likes into `.git`; git runs on it as Codex's user and in Codex's confinement, so it gains nothing.
  */
-async function readPatch({ confinement, cgroup }: CollectDeps, head: string): Promise<Output> {
+async function readWorkTree(
+  { confinement, cgroup }: CollectDeps,
+  { head, wantsChanges }: { head: string; wantsChanges: boolean },
+): Promise<Pick<Result, "patch" | "changes">> {
   const end = performance.now() + PATCH_MS;
-  async function run(path: string, args: readonly string[], stdoutBytesMax: number): Promise<ProgramEnd> {
+  async function run(path: string, args: readonly string[], stdoutBytesMax: number, stdin = ""): Promise<ProgramEnd> {
     const timeoutMs = Math.max(end - performance.now(), 1);
-    return confinement.run({ path, args, environment: ownIndex }, { cgroup, timeoutMs, stdoutBytesMax });
+    return confinement.run({ path, args, environment: ownIndex }, { cgroup, timeoutMs, stdoutBytesMax, stdin });
   }
 
   // An index of its own: a lock or a half-written one that Codex left does not matter. Copied, for it knows which files
@@ -90,10 +94,19 @@ async function readPatch({ confinement, cgroup }: CollectDeps, head: string): Pr
   }
   const added = await run("/usr/bin/git", [...inRepository, "add", "--all"], GIT_OUTPUT_BYTES_MAX);
   if (added.exitCode !== 0) {
-    return { state: "withheld", why: "unreadable" };
+    const unreadable = { state: "withheld", why: "unreadable" } as const;
+    return { patch: unreadable, ...(wantsChanges ? { changes: unreadable } : {}) };
   }
   const diff = await run("/usr/bin/git", [...inRepository, ...patchArguments(head)], limits.patchBytesMax);
-  return readDiff(diff);
+  const patch = readDiff(diff);
+  if (!wantsChanges) {
+    return { patch };
+  }
+  const changes = await readChanges(
+    (args, bytesMax, stdin) => run("/usr/bin/git", [...inRepository, ...args], bytesMax, stdin),
+    head,
+  );
+  return { patch, changes };
 }
 
 const ownIndex = { GIT_INDEX_FILE: places.collectIndex };
@@ -135,12 +148,18 @@ export function readDiff(diff: ProgramEnd): Output {
 /** The result as it fits into its frame: what is too long once written as JSON is left out, the largest part first. */
 export function fitResult(result: Result): Result {
   const tooBig = { state: "withheld", why: "too_big" } as const;
-  const steps: Partial<Result>[] = [{}, { patch: tooBig }, { patch: tooBig, structured: result.structured && tooBig }];
+  const changes = result.changes === undefined ? {} : { changes: tooBig };
+  const steps: Partial<Result>[] = [
+    {},
+    { patch: tooBig },
+    { patch: tooBig, ...changes },
+    { patch: tooBig, ...changes, structured: result.structured && tooBig },
+  ];
   for (const step of steps) {
     const fitted = { ...result, ...step };
     if (Buffer.byteLength(JSON.stringify(fitted)) + FRAME_BYTES <= limits.resultBytesMax) {
       return fitted;
     }
   }
-  return { ...result, patch: tooBig, structured: result.structured && tooBig, final_message: tooBig };
+  return { ...result, patch: tooBig, ...changes, structured: result.structured && tooBig, final_message: tooBig };
 }

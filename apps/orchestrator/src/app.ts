@@ -30,8 +30,10 @@ import type { GitHubApp } from "./github/app.ts";
 import { createPullRequestReader, placeOf } from "./github/pull-requests.ts";
 import { createHandleDelivery } from "./intake/handle-delivery.ts";
 import { createRedelivery } from "./intake/redelivery.ts";
+import { createCommands } from "./intake/commands.ts";
 import { createRunStarter } from "./intake/start-run.ts";
 import { buildWebhookServer } from "./intake/webhook-server.ts";
+import { createPatchApplier } from "./publish/apply-patch.ts";
 import { createPublisher } from "./publish/publisher.ts";
 import { createDispatch } from "./runs/dispatch.ts";
 import { buildDispatchServer } from "./runs/dispatch-server.ts";
@@ -204,12 +206,14 @@ export async function buildService(deps: ServiceDeps): Promise<Service> {
     records,
     wakeups,
     starter: createRunStarter({ reader, ceiling: deps.policy, modelDefault: deps.modelDefault }),
+    commands: createCommands({ reader, app: deps.github, store, deliveries, labels: deps.policy.labels }),
     clock,
     ids,
     log,
     labels: deps.policy.labels,
     appSlug: async () => (await deps.github.identity()).slug,
     forgetRepository: (id) => sources.ensureRepositoryRemoved(id),
+    applyPatch: createPatchApplier({ app: deps.github, loadRun: store.loadRun, facts, log }),
   });
   const redelivery = createRedelivery({ app: deps.github, deliveries, clock, log });
 

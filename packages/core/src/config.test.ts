@@ -222,6 +222,12 @@ describe("parseConfig", () => {
       undefined,
       { place: "MAYFLY_WEBHOOK_SECRET_OLD" },
     ],
+    [
+      "publications of which a task that names none gets nothing",
+      { MAYFLY_PUBLICATIONS: "review, patch" },
+      undefined,
+      { place: "MAYFLY_PUBLICATIONS", message: expect.stringContaining("must name comment or check") as string },
+    ],
     ["a default model beyond the ceiling", { MAYFLY_MODELS: "gpt-4*" }, undefined, { place: "MAYFLY_MODELS" }],
     ["more warm machines than machines", { MAYFLY_WARM: "9" }, undefined, { place: "MAYFLY_WARM" }],
   ])("refuses %s", (_, environment, text, problem) => {

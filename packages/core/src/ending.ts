@@ -11,14 +11,14 @@ export type Outcome = (typeof outcomes)[number];
  */
 export const endingTexts = {
   answered: { title: "Codex has answered", fix: "" },
-  codex_failed: { title: "Codex ended with an error", fix: "Read the error below, then add the label again." },
+  codex_failed: { title: "Codex ended with an error", fix: "Read the error below, then ask again." },
   answer_missing: {
     title: "Codex ended without an answer",
-    fix: "Make the task's prompt ask for a final answer, then add the label again.",
+    fix: "Make the task's prompt ask for a final answer, then ask again.",
   },
   answer_withheld: {
     title: "Codex's answer could not be taken over",
-    fix: "The answer must be a regular text file of at most 256 KiB that holds no credential. Add the label again.",
+    fix: "The answer must be a regular text file of at most 256 KiB that holds no credential. Ask again.",
   },
   gate_failed: {
     title: "The machine's self-test did not pass, so no key was lent",
@@ -34,30 +34,31 @@ export const endingTexts = {
   },
   source_failed: {
     title: "The source could not be fetched",
-    fix: "Check that the commits still exist, then add the label again.",
+    fix: "Check that the commits still exist, then ask again.",
   },
   source_too_big: { title: "The source is bigger than Mayfly accepts", fix: "Ask an operator to raise the limit." },
   no_machine: {
     title: "No machine became free in time",
-    fix: "Add the label again later, or ask an operator for more machines.",
+    fix: "Ask again later, or ask an operator for more machines.",
   },
   publish_failed: { title: "The result could not be put on GitHub", fix: "An operator finds it in the archive." },
   deadline: {
     title: "Time ran out",
-    fix: "Give the task a longer timeout, or a smaller job, then add the label again.",
+    fix: "Give the task a longer timeout, or a smaller job, then ask again.",
   },
   machine_lost: {
     title: "The machine was lost, and so was the one that replaced it",
-    fix: "Add the label again. If it happens twice, ask an operator.",
+    fix: "Ask again. If it happens twice, ask an operator.",
   },
   result_missing: {
     title: "The machine fell silent before it returned a result",
-    fix: "Add the label again. If it happens twice, ask an operator.",
+    fix: "Ask again. If it happens twice, ask an operator.",
   },
-  label_removed: { title: "Cancelled: the label was removed", fix: "Add the label again to start anew." },
-  closed: { title: "Cancelled: the pull request was closed", fix: "Reopen it and add the label again." },
-  operator: { title: "Cancelled by an operator", fix: "Add the label again to start anew." },
-  pushed: { title: "Superseded: new commits were pushed", fix: "Add the label again to run on the new head." },
+  label_removed: { title: "Cancelled: the label was removed", fix: "Ask again to start anew." },
+  cancel_asked: { title: "Cancelled by a comment", fix: "Ask again to start anew." },
+  closed: { title: "Cancelled: the pull request was closed", fix: "Reopen it and ask again." },
+  operator: { title: "Cancelled by an operator", fix: "Ask again to start anew." },
+  pushed: { title: "Superseded: new commits were pushed", fix: "Ask again to run on the new head." },
   newer_run: { title: "Superseded by a newer run of the same task", fix: "Look at the newer run." },
   actor_lacks_write: {
     title: "Not started: only people with write access may start a run",
@@ -73,7 +74,7 @@ export const endingTexts = {
   },
   task_invalid: {
     title: "Not started: the task file has a mistake",
-    fix: "Correct the named line on the default branch, then add the label again.",
+    fix: "Correct the named line on the default branch, then ask again.",
   },
   not_allowed: { title: "Not started: the operator does not allow this", fix: "Change the task, or ask an operator." },
   fork_head_fresh: {

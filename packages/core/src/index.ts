@@ -1,5 +1,6 @@
 export * from "./assert.ts";
 export * from "./budget.ts";
+export { type Command, INSTRUCTIONS_CHARS_MAX, labelsOfFiles, taskNamed } from "./command.ts";
 export * from "./config.ts";
 export * from "./config-docs.ts";
 export type { ConfigProblem } from "./config-draft.ts";
@@ -26,17 +27,21 @@ export {
   rebuildModelRequest,
 } from "./model-request/model-request.ts";
 export { type ModelRefusalCode, modelRefusals } from "./model-request/refusal.ts";
+export { type PullRequestNow, patchMessage, refuseApply } from "./patch/apply.ts";
+export { checkPatch, type PatchBase, type PatchCheck, type PatchFile, patchRefusals } from "./patch/check.ts";
 export * from "./policy.ts";
 export * from "./ports.ts";
 export * from "./prompt.ts";
 export * from "./protocol.ts";
 export * from "./receipt-signature.ts";
 export * from "./recheck.ts";
+export { type CheckAnnotation, renderAnnotations } from "./render/annotations.ts";
 export * from "./render/as-root.ts";
 export * from "./render/check.ts";
 export * from "./render/comment.ts";
 export * from "./render/duration.ts";
 export * from "./render/fallback.ts";
+export { renderPatch } from "./render/patch.ts";
 export * from "./render/receipt.ts";
 export { renderReview, reviewMarker, reviewText } from "./render/review.ts";
 export * from "./render/spend.ts";
@@ -61,3 +66,4 @@ export * from "./task-spec.ts";
 export * from "./trigger.ts";
 export * from "./warm-schedule.ts";
 export * from "./webhook.ts";
+export type { CommentEvent, RepositoryEvent, RerunEvent } from "./webhook-asked.ts";

@@ -56,6 +56,11 @@ export const limits = {
   structuredBytesMax: 256 * KIB,
   /** A patch a person can still read. */
   patchBytesMax: 4 * MIB,
+  /** Files of a patch that may be applied: more is a migration, and nobody reads it before they apply it. */
+  patchFilesMax: 100,
+  /** One of them, and all of them together. */
+  patchFileBytesMax: 1 * MIB,
+  patchFilesBytesMax: 4 * MIB,
   /** The whole result frame: its parts, and JSON's escaping of them. */
   resultBytesMax: 16 * MIB,
   /** One event as the agent sends it; longer output is cut by the agent. */
@@ -65,7 +70,7 @@ export const limits = {
   eventBatchBytesMax: 1 * MIB,
   /** Events kept for a run; later ones are counted, not kept. */
   eventsPerRunMax: 5000,
-  /** Objects in objects of whatever the agent says; the deepest, a result's output, has four. */
+  /** Objects in objects of whatever the agent says; the deepest, a changed file of a result, has five. */
   frameDepthMax: 8,
   /** Names and values in one frame: a batch of 200 events has some 1,000. Short ones take a hundred times their length in memory. */
   frameValuesMax: 10_000,

@@ -51,6 +51,16 @@ describe("decidePolicy", () => {
     });
   });
 
+  it("gives no review to a task that does not ask for one, though the ceiling allows it", () => {
+    const ceiling = { ...question().ceiling, publications: ["comment", "review"] as const };
+    const publish = (options: TaskOptions) => {
+      const decision = decidePolicy(question({ ceiling, task: file(options) }));
+      return decision.allowed ? decision.task.publish : null;
+    };
+    expect(publish({})).toEqual(["comment"]);
+    expect(publish({ publish: ["review"] })).toEqual(["review"]);
+  });
+
   it.each([
     ["none", false],
     ["read", false],
@@ -116,6 +126,10 @@ describe("decidePolicy", () => {
     const ending = refusal({ fork: true, headPushedAt });
     expect(ending?.code ?? null).toBe(code);
     expect(ending?.detail ?? "a".repeat(40)).toContain("a".repeat(40));
+  });
+
+  it.each([LABELLED_AT + 1, null])("takes a fork pushed to at %j when the person named the commit", (headPushedAt) => {
+    expect(refusal({ fork: true, headPushedAt, headNamed: true })).toBeNull();
   });
 
   it("does not ask a branch of the repository itself how old it is", () => {

@@ -30,6 +30,8 @@ export interface PolicyQuestion {
   /** When the head's repository was last pushed to; null if GitHub does not say. */
   readonly headPushedAt: Instant | null;
   readonly labelledAt: Instant;
+  /** True when the person named this very head, and not whatever it was. */
+  readonly headNamed?: boolean;
   /** The label's file on the default branch; null if there is none. */
   readonly task: TaskFile | null;
   /** The service's model for tasks that name none. */
@@ -84,8 +86,8 @@ function defaultsOf(question: PolicyQuestion): TaskDefaults {
   return {
     model: modelDefault,
     timeoutMs: Math.min(limits.runMsDefault, ceiling.runMsMax),
-    // A review wants an answer of a certain shape: only a task that asks for one gets it.
-    publish: ceiling.publications.filter((name) => name !== "review"),
+    // A review wants an answer of a certain shape, a patch is put on a branch: only a task that asks for one gets it.
+    publish: ceiling.publications.filter((name) => name !== "review" && name !== "patch"),
   };
 }
 
@@ -152,8 +154,8 @@ function botName(login: string): string {
 
 /** A head pushed just before the label may not be what the person saw. Not to know when is to know that it may be so. */
 function refuseFreshFork(question: PolicyQuestion): PolicyDecision | null {
-  const { fork, head, headPushedAt, labelledAt } = question;
-  if (!fork || (headPushedAt !== null && labelledAt - headPushedAt >= limits.forkSettleMs)) {
+  const { fork, head, headPushedAt, labelledAt, headNamed = false } = question;
+  if (!fork || headNamed || (headPushedAt !== null && labelledAt - headPushedAt >= limits.forkSettleMs)) {
     return null;
   }
   const seconds = limits.forkSettleMs / 1_000;

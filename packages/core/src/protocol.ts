@@ -67,6 +67,8 @@ export const Assignment = z.strictObject({
   source: SourceLayout,
   /** Commands to be run as Codex's user before there is a key; not there when there are none. */
   setup: z.array(z.string().min(1).max(limits.setupCommandCharsMax)).min(1).max(limits.setupCommandsMax).optional(),
+  /** The result brings the changed files themselves; not there when they are not wanted. */
+  collect_changes: z.literal(true).optional(),
   codex: z.strictObject({
     prompt: z.string().max(limits.promptBytesMax),
     model: z.string().max(128),

@@ -1,6 +1,6 @@
 import type { Ending } from "./ending.ts";
 import type { PullRequestFacts } from "./ports.ts";
-import type { PullRequestOrigin } from "./run-request.ts";
+import { isByLabel, type PullRequestOrigin } from "./run-request.ts";
 import type { TaskSpec } from "./task-spec.ts";
 
 /** Roles that may push, and so may start a run. */
@@ -18,7 +18,7 @@ export function recheck(origin: PullRequestOrigin, task: TaskSpec, facts: PullRe
   if (facts.head !== origin.head) {
     return { outcome: "superseded", code: "pushed", detail: `the head is now ${facts.head}` };
   }
-  if (!facts.labelled) {
+  if (isByLabel(origin) && !facts.labelled) {
     return { outcome: "cancelled", code: "label_removed", detail: `the label ${origin.label} is no longer there` };
   }
   const { login, type } = origin.actor;

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { limits } from "./limits.ts";
+import { Change } from "./patch/change.ts";
 
 /** Tokens as the CLI counts them over the whole conversation. */
 export const Usage = z.strictObject({
@@ -22,6 +23,13 @@ function output(bytesMax: number) {
   ]);
 }
 
+const Changes = z.discriminatedUnion("state", [
+  z.strictObject({ state: z.literal("present"), files: z.array(Change).max(limits.patchFilesMax) }),
+  z.strictObject({ state: z.literal("withheld"), why: Withheld }),
+]);
+/** The files that Codex changed, or why they are not there. */
+export type Changes = z.infer<typeof Changes>;
+
 /**
  * What an attempt returns: inert text and numbers. All of it is hostile: the agent that sent it may be the attacker.
  */
@@ -39,6 +47,8 @@ export const Result = z.strictObject({
   structured: output(limits.structuredBytesMax).nullable(),
   /** What Codex changed in the working folder, as a unified diff against the head. */
   patch: output(limits.patchBytesMax),
+  /** The same as whole files; only where the task may publish a patch, and not in records of before. */
+  changes: Changes.optional(),
   usage: Usage.nullable(),
 });
 export type Result = z.infer<typeof Result>;

@@ -99,7 +99,7 @@ describe("placeReview", () => {
   ])("puts %j at %s", (some, where) => {
     const { inline, beyond } = placeReview(reviewWith(some), diff);
     const [one] = inline;
-    const start = one === undefined || one.startLine === null ? "" : `${one.startLine}-`;
+    const start = typeof one?.startLine === "number" ? `${one.startLine}-` : "";
     expect(one === undefined ? beyond[0]?.why : `${one.side} ${start}${one.finding.line}`).toBe(
       where === "beyond" ? "outside_diff" : where,
     );

@@ -1,4 +1,4 @@
-import type { DeliveryId, Digest, Instant } from "./ids.ts";
+import type { DeliveryId, Digest, Instant, RunId } from "./ids.ts";
 import type { TaskSpec } from "./task-spec.ts";
 
 /** A GitHub account as it acted. `id` is what counts: logins are renamed and recycled. */
@@ -14,7 +14,13 @@ export interface Repository {
   readonly name: string;
 }
 
-/** Asked for by a label on a pull request. Everything about it is fixed here: the SHA that was approved, and by whom (I6). */
+/** How a run on a pull request was asked for. */
+export type AskedBy =
+  | { readonly kind: "label" }
+  | { readonly kind: "comment"; readonly commentId: number; readonly instructions: string | null }
+  | { readonly kind: "rerun"; readonly of: RunId };
+
+/** Asked for on a pull request. Everything about it is fixed here: the SHA that was approved, and by whom (I6). */
 export interface PullRequestOrigin {
   readonly kind: "pull_request";
   readonly delivery: DeliveryId;
@@ -28,6 +34,24 @@ export interface PullRequestOrigin {
   readonly head: string;
   readonly base: string;
   readonly fork: boolean;
+  /** Not there in records of labels, and in those that are older than the other ways: `askedBy` reads it. */
+  readonly asked?: AskedBy;
+}
+
+/** How a run was asked for. A label's run holds only as long as the label is there. */
+export function askedBy(origin: PullRequestOrigin): AskedBy {
+  return origin.asked ?? { kind: "label" };
+}
+
+export function isByLabel(origin: PullRequestOrigin): boolean {
+  return askedBy(origin).kind === "label";
+}
+
+/** What a person does to end such a run, in Markdown of ours. */
+export function howToStop({ origin }: RunRequest): string {
+  return origin.kind === "local" || isByLabel(origin)
+    ? "To stop it, remove the label."
+    : "To stop it, comment `/codex cancel`.";
 }
 
 /** Asked for on the command line, about a folder of the person who typed it. */

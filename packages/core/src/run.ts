@@ -50,7 +50,8 @@ export type Times = Readonly<Partial<Record<Step, Instant>>>;
 
 /** Where the result stands on GitHub. */
 export interface Publication {
-  readonly kind: "comment" | "check" | "none";
+  /** The first of these that there is: the comment, the review, the check. */
+  readonly kind: "comment" | "review" | "check" | "none";
   readonly url: string | null;
   readonly commentId: number | null;
   readonly checkRunId: number | null;

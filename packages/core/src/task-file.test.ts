@@ -1,6 +1,7 @@
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { limits } from "./limits.ts";
+import { reviewSchema } from "./review.ts";
 import { parseTaskFile, resolveTask, taskPath } from "./task-file.ts";
 import { optionNames } from "./task-options.ts";
 
@@ -203,6 +204,12 @@ describe("resolveTask", () => {
     const task = resolveTask("codex-review", { model: "m", publish: ["check"] }, defaults);
     expect(task).toMatchObject({ name: "codex-review", model: "m", publish: ["check"], timeoutMs: 60_000 });
     expect(task).toMatchObject({ sandbox: "workspace-write", safetyStrategy: "unprivileged-user" });
+  });
+
+  it("gives a review the schema of one, unless the file has its own", () => {
+    expect(resolveTask("x", { publish: ["review"] }, defaults).outputSchema).toBe(reviewSchema);
+    expect(resolveTask("x", { publish: ["review"], outputSchema: "{}" }, defaults).outputSchema).toBe("{}");
+    expect(resolveTask("x", {}, defaults).outputSchema).toBeNull();
   });
 
   it("gives the strategy read-only the sandbox of that name, whatever the file says", () => {

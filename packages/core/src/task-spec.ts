@@ -22,7 +22,7 @@ export interface TaskSpec {
 }
 
 /** What a task may put on GitHub. */
-export type Publish = "comment" | "check" | "review";
+export type Publish = "comment" | "check" | "review" | "patch";
 
 /** A task with nothing but its name and model set. */
 export function defaultTask(name: string, model: string): TaskSpec {

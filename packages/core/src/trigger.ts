@@ -1,17 +1,34 @@
 import { assertNever } from "./assert.ts";
+import { type Command, parseCommand } from "./command.ts";
 import type { Ending } from "./ending.ts";
 import { matchesAnyFolded } from "./glob.ts";
-import type { Actor } from "./run-request.ts";
+import { type Instant, isRunId, type RunId } from "./ids.ts";
+import { APPLY_PATCH } from "./render/check.ts";
+import type { Actor, AskedBy } from "./run-request.ts";
 import type { PullRequestEvent, Webhook } from "./webhook.ts";
+import type { ButtonEvent } from "./webhook-button.ts";
+import type { CommentEvent, RerunEvent } from "./webhook-asked.ts";
+
+/** What somebody did, and might be answered with a run. */
+type Acted = Exclude<Webhook, { kind: "ping" | "ignored" | "invalid" | "installation" | "button" }>;
 
 /** What a delivery asks of the service. */
 export type Trigger =
   /** A run is asked for; policy says whether it may be (policy.ts). */
-  | (PullRequestEvent & { readonly kind: "start"; readonly label: string })
+  | (PullRequestEvent & {
+      readonly kind: "start";
+      readonly label: string;
+      /** How, if not by the label; and when, by GitHub's clock. */
+      readonly asked?: { readonly by: AskedBy; readonly at: Instant; readonly headNamed: boolean };
+    })
+  /** Somebody wrote a command: what it needs to know of GitHub is asked for when it is handled. */
+  | { readonly kind: "command"; readonly event: CommentEvent; readonly command: Command }
+  /** The same run again, for whoever pressed the button. */
+  | { readonly kind: "rerun"; readonly event: RerunEvent; readonly of: RunId }
   /** Live runs of this pull request end: of this label, or all of them. */
   | {
       readonly kind: "cancel";
-      readonly why: "label_removed" | "closed";
+      readonly why: "label_removed" | "closed" | "cancel_asked";
       readonly repositoryId: number;
       readonly number: number;
       readonly label: string | null;
@@ -34,6 +51,15 @@ export type Trigger =
       readonly repositoryIds: readonly number[];
       readonly ending: Ending;
     }
+  /** A person wants a run's patch on the branch; whether they may is asked live (patch/apply.ts). */
+  | {
+      readonly kind: "apply";
+      readonly installation: number;
+      readonly repositoryId: number;
+      readonly actor: Actor;
+      readonly checkRunId: number;
+      readonly externalId: string;
+    }
   | { readonly kind: "ignore"; readonly reason: string };
 
 export interface TriggerOptions {
@@ -53,11 +79,43 @@ export function triggerOf(webhook: Webhook, options: TriggerOptions): Trigger {
       return ignore(webhook.reason);
     case "installation":
       return installationTrigger(webhook);
+    case "button":
+      return isOwn(webhook.sender, options.appSlug) ? ignore("Mayfly's own acts ask for nothing") : button(webhook);
     default:
       return isOwn(webhook.sender, options.appSlug)
         ? ignore("Mayfly's own acts ask for nothing")
-        : pullRequestTrigger(webhook, options);
+        : triggerOfActor(webhook, options);
   }
+}
+
+function triggerOfActor(webhook: Acted, options: TriggerOptions): Trigger {
+  switch (webhook.kind) {
+    case "comment":
+      return commentTrigger(webhook);
+    case "rerun":
+      return rerunTrigger(webhook, options);
+    default:
+      return pullRequestTrigger(webhook, options);
+  }
+}
+
+function commentTrigger(event: CommentEvent): Trigger {
+  if (event.sender.type !== "User") {
+    return ignore("only people give commands in comments");
+  }
+  const command = parseCommand(event.comment.body);
+  return command === null ? ignore("the comment has no command") : { kind: "command", event, command };
+}
+
+function rerunTrigger(event: RerunEvent, options: TriggerOptions): Trigger {
+  const { appSlug, externalId } = event.check;
+  if (appSlug.toLowerCase() !== options.appSlug.toLowerCase()) {
+    return ignore("the check run is another App's");
+  }
+  if (event.sender.type !== "User") {
+    return ignore("only people run a check again");
+  }
+  return isRunId(externalId) ? { kind: "rerun", event, of: externalId } : ignore("the check run names no run");
 }
 
 function pullRequestTrigger(
@@ -102,6 +160,13 @@ function pullRequestTrigger(
     default:
       return assertNever(webhook);
   }
+}
+
+function button(webhook: ButtonEvent): Trigger {
+  const { installation, repositoryId, sender: actor, checkRunId, externalId } = webhook;
+  return webhook.identifier === APPLY_PATCH.identifier
+    ? { kind: "apply", installation, repositoryId, actor, checkRunId, externalId }
+    : ignore("the button is none of Mayfly's");
 }
 
 function installationTrigger(webhook: Webhook & { kind: "installation" }): Trigger {

@@ -1,6 +1,21 @@
 import { z } from "zod";
 import type { Instant } from "./ids.ts";
-import type { Actor, Repository } from "./run-request.ts";
+import { type CommentEvent, parseCheck, parseComment, type RepositoryEvent, type RerunEvent } from "./webhook-asked.ts";
+import { type ButtonEvent, parseButton } from "./webhook-button.ts";
+import {
+  Action,
+  BODY_CHARS_MAX,
+  Id,
+  Installation,
+  invalid,
+  Name,
+  NAME_CHARS_MAX,
+  Ref,
+  RepositoryPart,
+  Sender,
+  Sha,
+  Time,
+} from "./webhook-parts.ts";
 
 /** What the whole service reads of a pull request's payload. Every text in it is hostile. */
 export interface WebhookPullRequest {
@@ -23,10 +38,7 @@ export interface HeadRepository {
   readonly pushedAt: Instant | null;
 }
 
-export interface PullRequestEvent {
-  readonly installation: number;
-  readonly repository: Repository & { readonly defaultBranch: string };
-  readonly sender: Actor;
+export interface PullRequestEvent extends RepositoryEvent {
   readonly pullRequest: WebhookPullRequest;
 }
 
@@ -35,6 +47,9 @@ export type Webhook =
   | { readonly kind: "ping" }
   | (PullRequestEvent & { readonly kind: "labeled" | "unlabeled"; readonly label: string })
   | (PullRequestEvent & { readonly kind: "synchronize" | "closed" })
+  | ButtonEvent
+  | CommentEvent
+  | RerunEvent
   | {
       readonly kind: "installation";
       readonly action: string;
@@ -46,29 +61,10 @@ export type Webhook =
   | { readonly kind: "ignored"; readonly reason: string }
   | { readonly kind: "invalid"; readonly reason: string };
 
-/** GitHub's own bounds, rounded up: names to 100 or 255, titles to 256, bodies to 65,536 characters of up to 4 bytes. */
-const NAME_CHARS_MAX = 256;
 const TITLE_CHARS_MAX = 1_024;
-const BODY_CHARS_MAX = 300_000;
-const REF_CHARS_MAX = 1_024;
 /** More than any account of GitHub's has; a payload of 25 MB could name as many. */
 const REPOSITORIES_MAX = 200_000;
 
-const Id = z.int().min(1);
-const Name = z.string().min(1).max(NAME_CHARS_MAX);
-const Sha = z.string().regex(/^[0-9a-f]{40}([0-9a-f]{24})?$/);
-const Ref = z.string().min(1).max(REF_CHARS_MAX);
-/** GitHub writes times as ISO 8601, and `pushed_at` in some events as seconds. */
-const Time = z.union([
-  z.iso.datetime({ offset: true }).transform((text) => Date.parse(text)),
-  z
-    .int()
-    .min(0)
-    .transform((seconds) => seconds * 1_000),
-]);
-const Installation = z.object({ id: Id });
-const Sender = z.object({ id: Id, login: Name, type: z.enum(["User", "Bot", "Organization", "Mannequin"]) });
-const Action = z.object({ action: z.string().regex(/^[a-z_]{1,64}$/) });
 const Repositories = z.array(z.object({ id: Id })).max(REPOSITORIES_MAX);
 
 const PullRequest = z.object({
@@ -103,7 +99,7 @@ const PullRequestBody = z.object({
   label: z.object({ name: Name }).nullish(),
   sender: Sender,
   installation: Installation,
-  repository: z.object({ id: Id, name: Name, owner: z.object({ login: Name }), default_branch: Ref }),
+  repository: RepositoryPart,
   pull_request: PullRequest,
 });
 
@@ -119,6 +115,8 @@ const foreignTo = {
   ping: ["pull_request", "issue", "review", "comment", "action"],
   pull_request: ["zen", "hook_id", "issue", "review", "comment", "thread", "check_run", "check_suite"],
   installation: ["zen", "hook_id", "pull_request", "issue", "comment", "check_run"],
+  check_run: ["zen", "hook_id", "pull_request", "issue", "review", "comment", "label"],
+  issue_comment: ["zen", "hook_id", "pull_request", "review", "thread", "check_run", "check_suite"],
 } as const;
 
 /**
@@ -138,6 +136,10 @@ export function parseWebhook(delivery: { event: string; body: unknown }): Webhoo
       return foreignPart(body, "ping") ?? parsePing(body);
     case "pull_request":
       return foreignPart(body, "pull_request") ?? parsePullRequest(body);
+    case "issue_comment":
+      return foreignPart(body, "issue_comment") ?? parseComment(body);
+    case "check_run":
+      return foreignPart(body, "check_run") ?? parseButton(body) ?? parseCheck(body);
     case "installation":
     case "installation_repositories":
       return foreignPart(body, "installation") ?? parseInstallation(event, body);
@@ -158,6 +160,11 @@ export function meaningOf(webhook: Webhook): string | null {
     case "synchronize":
     case "closed":
       return meaning(webhook, webhook.pullRequest.head.sha);
+    case "comment":
+      return `${webhook.repository.id}/${webhook.number}/comment/${webhook.comment.id}`;
+    case "rerun":
+      // GitHub does not number these: a check is run again once, and what comes of it has a check of its own.
+      return `${webhook.repository.id}/rerun/${webhook.check.id}`;
     default:
       return null;
   }
@@ -218,8 +225,7 @@ function parsePullRequest(body: object): Webhook {
 }
 
 function pullRequestEvent(data: z.infer<typeof PullRequestBody>): PullRequestEvent {
-  const { repository, pull_request: pull } = data;
-  const { repo } = pull.head;
+  const { repository } = data;
   return {
     installation: data.installation.id,
     repository: {
@@ -229,24 +235,35 @@ function pullRequestEvent(data: z.infer<typeof PullRequestBody>): PullRequestEve
       defaultBranch: repository.default_branch,
     },
     sender: data.sender,
-    pullRequest: {
-      number: pull.number,
-      state: pull.state,
-      draft: pull.draft ?? false,
-      title: pull.title,
-      body: pull.body ?? "",
-      author: pull.user?.login ?? "ghost",
-      updatedAt: pull.updated_at,
-      head: {
-        sha: pull.head.sha,
-        ref: pull.head.ref,
-        repository:
-          repo === null
-            ? null
-            : { id: repo.id, fullName: repo.full_name, fork: repo.fork, pushedAt: repo.pushed_at ?? null },
-      },
-      base: { sha: pull.base.sha, ref: pull.base.ref, repositoryId: pull.base.repo.id },
+    pullRequest: pullRequestOf(data.pull_request),
+  };
+}
+
+/** A pull request as GitHub answers a question about it: the same shape and bounds. Null if it is not that. */
+export function readWebhookPullRequest(body: unknown): WebhookPullRequest | null {
+  const parsed = PullRequest.safeParse(body);
+  return parsed.success ? pullRequestOf(parsed.data) : null;
+}
+
+function pullRequestOf(pull: z.infer<typeof PullRequest>): WebhookPullRequest {
+  const { repo } = pull.head;
+  return {
+    number: pull.number,
+    state: pull.state,
+    draft: pull.draft ?? false,
+    title: pull.title,
+    body: pull.body ?? "",
+    author: pull.user?.login ?? "ghost",
+    updatedAt: pull.updated_at,
+    head: {
+      sha: pull.head.sha,
+      ref: pull.head.ref,
+      repository:
+        repo === null
+          ? null
+          : { id: repo.id, fullName: repo.full_name, fork: repo.fork, pushedAt: repo.pushed_at ?? null },
     },
+    base: { sha: pull.base.sha, ref: pull.base.ref, repositoryId: pull.base.repo.id },
   };
 }
 
@@ -270,11 +287,4 @@ function parseInstallation(event: "installation" | "installation_repositories", 
     gone,
     repositoriesRemoved: (list ?? []).map((repository) => repository.id),
   };
-}
-
-/** Names the place and the rule, never the value: it is a stranger's text. */
-function invalid(error: z.ZodError): Webhook {
-  const [issue] = error.issues;
-  const place = issue === undefined || issue.path.length === 0 ? "the body" : issue.path.map(String).join(".");
-  return { kind: "invalid", reason: `${place}: ${(issue?.message ?? "is not understood").slice(0, 200)}` };
 }

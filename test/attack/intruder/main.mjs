@@ -9,7 +9,16 @@ import { hiddenProcesses, search, searchWithControl } from "./search.mjs";
 import { daemon, disguiseDisk, honoured, leaveBehind, look, plainCodex } from "./traces.mjs";
 
 const [task = "attack", mark = "", knowledge = "{}"] = process.argv.slice(2);
-const host = { addresses: [], tcp: 1, udp: 1, backing: "/etc/hostname", ...JSON.parse(knowledge) };
+const host = {
+  addresses: [],
+  // Where the agent has its broker, and what else the broker's host listens on.
+  broker: ["10.0.2.2", 8080],
+  ports: [],
+  tcp: 1,
+  udp: 1,
+  backing: "/etc/hostname",
+  ...JSON.parse(knowledge),
+};
 
 /** Everything, in an order in which nothing disturbs what comes after it. */
 const steps = {

@@ -12,7 +12,12 @@ export async function network(host) {
     run("/bin/busybox", ["ip", "route", "add", "default", "via", "10.0.2.2"]);
     run("/bin/busybox", ["ip", "-6", "route", "add", "default", "dev", "eth0"]);
   }
+  const [brokerHost, brokerPort] = host.broker;
   const addresses = [
+    [brokerHost, brokerPort],
+    // The broker's host with what else listens there.
+    ...[22, 80, 6379, 8080, ...host.ports].map((port) => [brokerHost, port]),
+    ...host.addresses.flatMap((address) => host.ports.map((port) => [address, port])),
     ...[22, 53, 80, 443, 2375, 3000, 3001, 6379, 8081, host.tcp].map((port) => ["10.0.2.2", port]),
     ...host.addresses.flatMap((address) => [22, 80, host.tcp].map((port) => [address, port])),
     ["10.0.2.2", 8080],
@@ -54,7 +59,7 @@ export async function network(host) {
     reached: tried.filter(([, outcome]) => outcome === "connected").map(([address]) => address),
     answered: datagrams.filter(([, outcome]) => outcome === "answered").map(([address]) => address),
     tried: tried.length + datagrams.length,
-    channel: tried.find(([address]) => address === "10.0.2.2:8080")?.[1] ?? "",
+    channel: tried[0][1],
     raw: rawPackets(host),
     control: await knock("127.0.0.1", 8080),
   };

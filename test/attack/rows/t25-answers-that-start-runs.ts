@@ -10,6 +10,8 @@ import { createTally, type Tally } from "../tally.ts";
 const small = corpus.filter((text) => text.length < 3_500);
 const options: TriggerOptions = { labels: ["codex-*"], appSlug: "mayfly" };
 const app = { id: 9, login: "mayfly[bot]", type: "Bot" };
+/** When our comment was written: whole payloads, so that they are refused for whose they are. */
+const AT = "2026-01-02T03:04:05Z";
 /** What other bots and their users obey at the start of a line. */
 const CHAT_COMMAND = /^\s*(?:\/[a-z]|@[a-z0-9])/im;
 
@@ -57,7 +59,13 @@ function echoes(context: AttackContext, tally: Tally): void {
 function eventsOf(comment: string, summary: string): { event: string; body: Record<string, unknown> }[] {
   const common = pullRequestBody({ sender: app, body: comment, title: summary.slice(0, 256) });
   const issue = { number: 3, title: "Say more", body: comment, pull_request: {} };
-  const check = { name: `mayfly / ${LABEL}`, external_id: "run_01kq3v9d5e0123456789", output: { summary } };
+  const check = {
+    id: 4,
+    app: { slug: "mayfly" },
+    name: `mayfly / ${LABEL}`,
+    external_id: "run_01kq3v9d5e0123456789",
+    output: { summary },
+  };
   const rest = { repository: common["repository"], installation: common["installation"], sender: app };
   return [
     ...["labeled", "unlabeled", "synchronize", "closed", "edited", "opened"].map((action) => ({
@@ -66,7 +74,7 @@ function eventsOf(comment: string, summary: string): { event: string; body: Reco
     })),
     ...["created", "edited"].map((action) => ({
       event: "issue_comment",
-      body: { ...rest, action, issue, comment: { id: 1, body: comment, user: app } },
+      body: { ...rest, action, issue, comment: { id: 1, body: comment, user: app, created_at: AT, updated_at: AT } },
     })),
     // The same under a name that its shape does not fit.
     { event: "pull_request", body: { ...common, comment: { id: 1, body: comment, user: app } } },

@@ -111,7 +111,7 @@ async function oneFleet(context: AttackContext, tally: Tally, random: Random): P
   return host.lost();
 }
 
-async function endRuns(store: Store, records: ReturnType<typeof createRecords>): Promise<void> {
+export async function endRuns(store: Store, records: ReturnType<typeof createRecords>): Promise<void> {
   for (const run of await store.listLiveRuns()) {
     if (run.phase === "queued") {
       await records.applyToRun(run.id, {

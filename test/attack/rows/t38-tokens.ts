@@ -15,6 +15,7 @@ const table: Readonly<Record<string, readonly string[]>> = {
   source: ["contents:read", "metadata:read"],
   progress: ["checks:write", "metadata:read"],
   publish: ["checks:write", "metadata:read", "pull_requests:write"],
+  patch: ["contents:write", "metadata:read"],
 };
 const purposes = Object.keys(table);
 /** A sweep asks GitHub a handful of times. */
@@ -115,7 +116,7 @@ async function outOfTable(tally: Tally, bench: Bench): Promise<void> {
 
 function strangeRequest(random: Random, { place }: Bench): Record<string, unknown> {
   const strange = random.pick([
-    { purpose: random.pick(["patch", "admin", "workflows", "", "__proto__", "constructor", "READ", "toString"]) },
+    { purpose: random.pick(["contents", "admin", "workflows", "", "__proto__", "constructor", "READ", "toString"]) },
     { repository: random.pick([0, -1, 1.5, Number.NaN, 2 ** 53, "1", null, [1], undefined]) },
     { installation: random.pick([0, -1, 1.5, Infinity, "1/../2", null, {}]) },
   ]);

@@ -5,9 +5,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { createProgram } from "../../../apps/orchestrator/src/cli/program.ts";
-import type { Terminal } from "../../../apps/orchestrator/src/cli/terminal.ts";
 import { type EbsFake, type EbsFakeOptions, startEbsFake } from "../../fakes/ebs/server.ts";
 import { type Ec2Fake, startEc2Fake } from "../../fakes/ec2/server.ts";
+import { createTestTerminal } from "../../support/test-terminal.ts";
 
 const BLOCK = 512 * 1024;
 
@@ -45,22 +45,10 @@ async function useEbs(options: Omit<EbsFakeOptions, "ec2">): Promise<void> {
 }
 
 async function publish(...more: string[]): Promise<{ code: number; out: string; err: string }> {
-  let [out, err] = ["", ""];
-  const terminal: Terminal = {
-    env: { HOME: "/nowhere" },
-    stdout: (text) => void (out += text),
-    stderr: (text) => void (err += text),
-    isRoot: false,
-    isInteractive: false,
-    onStop: (call) => void (stop = call),
-    program: "",
-    stdin: () => (async function* none() {})(),
-    tellParent: () => undefined,
-    onOrphaned: () => undefined,
-  };
+  const { terminal, said } = createTestTerminal({ onStop: (call) => void (stop = call) });
   const where = ["--region", ec2.region, "--endpoint", ec2.url, "--ebs-endpoint", ebs.url];
   const code = await createProgram(terminal, ["image", "publish", path, ...where, ...more]);
-  return { code, out, err };
+  return { code, ...said() };
 }
 
 describe("mayfly image publish", () => {

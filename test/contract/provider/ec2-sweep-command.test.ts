@@ -1,8 +1,8 @@
 import { CreateFleetCommand } from "@aws-sdk/client-ec2";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { createProgram } from "../../../apps/orchestrator/src/cli/program.ts";
-import type { Terminal } from "../../../apps/orchestrator/src/cli/terminal.ts";
 import { readPlan, requestOf } from "../../../apps/orchestrator/src/fleet/providers/ec2/launch-request.ts";
+import { createTestTerminal } from "../../support/test-terminal.ts";
 import { type Ec2World, fleet, openEc2World } from "./ec2-world.ts";
 
 /** Deadlines beside which the day of the test does not matter. */
@@ -30,22 +30,10 @@ afterEach(async () => {
 
 async function sweep(...more: string[]): Promise<{ code: number; out: string; err: string }> {
   const { region, url } = world.fake;
-  let [out, err] = ["", ""];
-  const terminal: Terminal = {
-    env: { HOME: "/nowhere" },
-    stdout: (text) => void (out += text),
-    stderr: (text) => void (err += text),
-    isRoot: false,
-    isInteractive: false,
-    onStop: () => undefined,
-    program: "",
-    stdin: () => (async function* none() {})(),
-    tellParent: () => undefined,
-    onOrphaned: () => undefined,
-  };
+  const { terminal, said } = createTestTerminal();
   const where = more.includes("--name") ? [] : ["--name", fleet, "--region", region];
   const code = await createProgram(terminal, ["fleet", "sweep", ...where, "--endpoint", url, ...more]);
-  return { code, out, err };
+  return { code, ...said() };
 }
 
 describe("mayfly fleet sweep", () => {

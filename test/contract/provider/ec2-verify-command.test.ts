@@ -10,6 +10,7 @@ import type { Terminal } from "../../../apps/orchestrator/src/cli/terminal.ts";
 import type { Authorize } from "../../fakes/ec2/front.ts";
 import { type Ec2Fake, startEc2Fake } from "../../fakes/ec2/server.ts";
 import { addTemplate, createTestClient, strictTemplate } from "../../fakes/ec2/testing.ts";
+import { createTestTerminal } from "../../support/test-terminal.ts";
 
 const DIGEST = `sha256:${"1".repeat(64)}`;
 const BROKER = { cidr: "10.0.1.10/32", port: 8443 };
@@ -81,25 +82,17 @@ async function verifying(
   json: boolean,
   run: (terminal: Terminal) => Promise<number>,
 ): Promise<{ code: number; out: string; err: string; document: Document }> {
-  let [out, err] = ["", ""];
-  const terminal: Terminal = {
+  const { terminal, said } = createTestTerminal({
     env: environment,
-    stdout: (text) => void (out += text),
+    onStop: (call) => void (stop = call),
     stderr(text) {
-      err += text;
       if (stopsAt !== null && text.includes(stopsAt)) {
         stop();
       }
     },
-    isRoot: false,
-    isInteractive: false,
-    onStop: (call) => void (stop = call),
-    program: "",
-    stdin: () => (async function* none() {})(),
-    tellParent: () => undefined,
-    onOrphaned: () => undefined,
-  };
+  });
   const code = await run(terminal);
+  const { out, err } = said();
   const document = (json ? JSON.parse(out) : { ok: false, checks: [] }) as Document;
   return { code, out, err, document };
 }

@@ -25,7 +25,9 @@ export const commentRoutes: readonly Route[] = [
 
 /** Writes a comment and sends the event. */
 export function addComment(world: World, pull: Pull, comment: { body: string; by: User; viaApp: boolean }): Comment {
-  const now = world.now();
+  // The pull request's stamp: nobody comments before what was done to it last.
+  touch(world, pull);
+  const now = pull.updatedAt;
   const added: Comment = {
     id: world.nextId(),
     pullNumber: pull.number,
@@ -36,7 +38,6 @@ export function addComment(world: World, pull: Pull, comment: { body: string; by
     viaApp: comment.viaApp,
   };
   pull.repository.comments.set(added.id, added);
-  touch(world, pull);
   emitComment(world, { action: "created", pull, comment: added, sender: comment.by });
   return added;
 }

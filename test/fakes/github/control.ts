@@ -1,6 +1,6 @@
 /** What people do on GitHub, for tests and the demo: every act sends the webhook that GitHub would send. */
 import { addComment } from "./comments.ts";
-import { emitCheckRun, emitInstallation, emitPing } from "./events.ts";
+import { emitCheckRun, emitComment, emitInstallation, emitPing, touch } from "./events.ts";
 import { commitFiles, copyRef, gitText, readFileAt, resolveCommit } from "./git-store.ts";
 import type { Files } from "./git-store.ts";
 import { addLabel, removeLabel } from "./labels.ts";
@@ -115,6 +115,24 @@ function pullActs(world: World) {
     /** Writes a comment; returns its id. */
     comment(pull: PullRef, body: string, { by }: { by: string }): number {
       return addComment(world, requirePull(world, pull), { body, by: ensureUser(world, by), viaApp: false }).id;
+    },
+    /** Changes a comment as its author may; sends `edited`. */
+    editComment(pull: PullRef, id: number, body: string, { by }: { by: string }): void {
+      const found = requirePull(world, pull);
+      const comment = found.repository.comments.get(id);
+      if (comment === undefined) {
+        throw new Error(`there is no comment ${id}`);
+      }
+      const from = comment.body;
+      comment.body = body;
+      touch(world, comment);
+      emitComment(world, {
+        action: "edited",
+        pull: found,
+        comment,
+        sender: ensureUser(world, by),
+        more: { changes: { body: { from } } },
+      });
     },
     pullRequest: (pull: PullRef): PullView => viewPull(world, requirePull(world, pull)),
   };

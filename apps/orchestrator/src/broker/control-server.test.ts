@@ -30,6 +30,11 @@ describe("the broker, asked whether texts hold a credential", () => {
     expect(await find({ texts })).toMatchObject({ body: { found } });
   });
 
+  it("looks through as many texts as the longest review and the widest patch have", async () => {
+    const many = Array.from({ length: 900 }, (_, number) => `text ${number}`);
+    expect(await find({ texts: [...many, texts[0]], run })).toMatchObject({ body: { found: [hit("as it is")] } });
+  });
+
   it.each([{ texts, run: "run_1" }, { texts, run: null }, { texts, other: 1 }, { texts: [1] }])(
     "looks for nothing where it is asked in another way",
     async (payload) => {

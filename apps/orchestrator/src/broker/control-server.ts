@@ -4,7 +4,9 @@ import { z } from "zod";
 import { faultBody } from "../host/socket-client.ts";
 
 const MachineParams = z.strictObject({ id: z.string().refine(isMachineId) });
-const Texts = z.strictObject({ texts: z.array(z.string()).max(16), run: z.string().refine(isRunId).optional() });
+/** A review has 100 findings of four texts, which may stand in the answer and beside it; a patch has 100 files. */
+const TEXTS_MAX = 1_000;
+const Texts = z.strictObject({ texts: z.array(z.string()).max(TEXTS_MAX), run: z.string().refine(isRunId).optional() });
 /** The texts of one result, and JSON's escaping of them. */
 const BODY_BYTES_MAX = limits.resultBytesMax;
 

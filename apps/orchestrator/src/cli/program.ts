@@ -10,6 +10,7 @@ import { receiptShow, receiptVerify } from "./receipt-commands.ts";
 import { runCancel, runList, runView } from "./run-commands.ts";
 import { runLocal } from "./run-local.ts";
 import { serve } from "./serve.ts";
+import { taskCheck } from "./task-check.ts";
 import type { Terminal } from "./terminal.ts";
 import type { VerifyEc2Flags } from "./verify-ec2.ts";
 
@@ -78,6 +79,18 @@ export async function createProgram(terminal: Terminal, argv: readonly string[])
     .argument("<run>", "its id")
     .option("--json", "print JSON")
     .action((id: string, flags: StateFlags & { json?: boolean }) => doing(runCancel(terminal, id, flags)));
+
+  const task = program.command("task").description("task files: what a label stands for").exitOverride();
+  task
+    .command("check")
+    .description("read task files as a run would, and name every mistake with its line and column")
+    .argument("<files...>", "the files, such as .github/codex/labels/review.md")
+    .option("--json", "print JSON")
+    .addHelpText(
+      "after",
+      "\nOptions: docs/reference/tasks.md. Needs neither the service nor the network, and does not know the operator's limits.\nEnds with 1 when a file has a mistake.",
+    )
+    .action((files: string[], flags: { json?: boolean }) => doing(taskCheck(terminal, files, flags)));
 
   const receipt = program.command("receipt").description("receipts: the signed record of each run");
   withState(receipt.command("show").description("a run's receipt as it is stored"))

@@ -1,4 +1,11 @@
-import { limits, type PullRequestFacts, type PullRequestOrigin, type PullRequests } from "@mayfly/core";
+import {
+  limits,
+  type PullRequestFacts,
+  type PullRequestOrigin,
+  type PullRequests,
+  readWebhookPullRequest,
+  type WebhookPullRequest,
+} from "@mayfly/core";
 import { type GitHubApp, type GitHubClient, type Place, statusOf } from "./app.ts";
 
 /** GitHub lists at most 250 commits of a comparison (REST: compare two commits). */
@@ -10,8 +17,22 @@ export interface Reading {
   role(login: string): Promise<string>;
   /** A text file at a commit or branch; null if there is none, or it is no regular file or too big. */
   file(path: string, ref: string, bytesMax: number): Promise<string | null>;
-  /** The pull request's commits from the merge base on, oldest first, and the merge base. */
-  commits(range: { base: string; head: string }): Promise<{ commits: string[]; mergeBase: string }>;
+  /** The names in a folder at a commit or branch; none if there is no such folder. */
+  folder(path: string, ref: string): Promise<string[]>;
+  /** A pull request as it is now; null if GitHub knows none of this number. */
+  pullRequest(number: number): Promise<WebhookPullRequest | null>;
+  /** A comment as it is now; null if it is gone. */
+  comment(id: number): Promise<{ body: string; userId: number | null; isEdited: boolean } | null>;
+  /** The pull request's commits from the merge base on, oldest first, the merge base, and what they change. */
+  commits(range: { base: string; head: string }): Promise<Comparison>;
+}
+
+/** What lies between two commits. */
+interface Comparison {
+  readonly commits: string[];
+  readonly mergeBase: string;
+  /** Paths that differ, old names of renamed files too: the first 300, for GitHub lists no more. */
+  readonly paths: readonly string[];
 }
 
 /** What Mayfly reads of pull requests. */
@@ -28,6 +49,9 @@ export function createPullRequestReader(app: GitHubApp): PullRequestReader {
         use({
           role: (login) => readRole(client, place, login),
           file: (path, ref, bytesMax) => readFile(client, place, { path, ref, bytesMax }),
+          folder: (path, ref) => readFolder(client, place, { path, ref }),
+          pullRequest: (number) => readPullRequest(client, place, number),
+          comment: (id) => readComment(client, place, id),
           commits: (range) => listCommits(client, place, range),
         }),
       ),
@@ -53,7 +77,8 @@ async function lookAt(client: GitHubClient, origin: PullRequestOrigin): Promise<
   };
 }
 
-async function readRole(client: GitHubClient, place: Place, login: string): Promise<string> {
+/** The live `role_name`; "none" for somebody GitHub does not know here. */
+export async function readRole(client: GitHubClient, place: Place, login: string): Promise<string> {
   const { owner, name: repo } = place.repository;
   try {
     const { data } = await client.request("GET /repos/{owner}/{repo}/collaborators/{username}/permission", {
@@ -96,13 +121,52 @@ async function readFile(
   }
 }
 
+async function readFolder(client: GitHubClient, place: Place, at: { path: string; ref: string }): Promise<string[]> {
+  const { owner, name: repo } = place.repository;
+  const found = await orNull(client.request("GET /repos/{owner}/{repo}/contents/{path}", { owner, repo, ...at }));
+  return Array.isArray(found?.data) ? found.data.map(({ name }) => name) : [];
+}
+
+async function readComment(client: GitHubClient, place: Place, id: number) {
+  const { owner, name: repo } = place.repository;
+  const found = await orNull(
+    client.request("GET /repos/{owner}/{repo}/issues/comments/{comment_id}", { owner, repo, comment_id: id }),
+  );
+  if (found === null) {
+    return null;
+  }
+  const { body, user, created_at: createdAt, updated_at: updatedAt } = found.data;
+  return { body: body ?? "", userId: user === null ? null : Number(user.id), isEdited: createdAt !== updatedAt };
+}
+
+async function readPullRequest(client: GitHubClient, place: Place, number: number): Promise<WebhookPullRequest | null> {
+  const { owner, name: repo } = place.repository;
+  const found = await orNull(
+    client.request("GET /repos/{owner}/{repo}/pulls/{pull_number}", { owner, repo, pull_number: number }),
+  );
+  // The same bounds as for what GitHub sends by itself.
+  return found === null ? null : readWebhookPullRequest(found.data);
+}
+
+async function orNull<T>(answer: Promise<T>): Promise<T | null> {
+  try {
+    return await answer;
+  } catch (error) {
+    if (statusOf(error) === 404) {
+      return null;
+    }
+    throw error;
+  }
+}
+
 async function listCommits(
   client: GitHubClient,
   place: Place,
   range: { base: string; head: string },
-): Promise<{ commits: string[]; mergeBase: string }> {
+): Promise<Comparison> {
   const { owner, name: repo } = place.repository;
   const commits: string[] = [];
+  const paths: string[] = [];
   for (let page = 1; ; page++) {
     const { data } = await client.request("GET /repos/{owner}/{repo}/compare/{basehead}", {
       owner,
@@ -112,8 +176,15 @@ async function listCommits(
       page,
     });
     commits.push(...data.commits.map(({ sha }) => sha));
+    // Only the first page has them.
+    paths.push(
+      ...(data.files ?? []).flatMap(({ filename, previous_filename: before }) => [
+        filename,
+        ...(before === undefined ? [] : [before]),
+      ]),
+    );
     if (data.commits.length < COMPARE_PAGE || commits.length >= limits.sourceCommitsMax) {
-      return { commits: commits.slice(-limits.sourceCommitsMax), mergeBase: data.merge_base_commit.sha };
+      return { commits: commits.slice(-limits.sourceCommitsMax), mergeBase: data.merge_base_commit.sha, paths };
     }
   }
 }

@@ -4,6 +4,7 @@ import {
   type DeliveryId,
   type Ending,
   type Ids,
+  isByLabel,
   type Instant,
   meaningOf,
   parseWebhook,
@@ -14,11 +15,13 @@ import {
   type Trigger,
   triggerOf,
   type Wakeups,
+  type Webhook,
 } from "@mayfly/core";
 import type { Logger } from "pino";
 import { isFinal } from "../github/app.ts";
 import type { Records } from "../runs/records.ts";
 import type { DeliveryStore } from "../store/deliveries.ts";
+import type { Commands } from "./commands.ts";
 import type { RunStarter } from "./start-run.ts";
 
 export interface HandleDeliveryDeps {
@@ -27,6 +30,7 @@ export interface HandleDeliveryDeps {
   readonly records: Records;
   readonly wakeups: Wakeups;
   readonly starter: RunStarter;
+  readonly commands: Commands;
   readonly clock: Clock;
   readonly ids: Ids;
   readonly log: Logger;
@@ -35,6 +39,8 @@ export interface HandleDeliveryDeps {
   readonly appSlug: () => Promise<string>;
   /** Forgets what was fetched of a repository that the App has lost. */
   readonly forgetRepository: (id: number) => Promise<void>;
+  /** Puts a run's patch on its branch, or says on its check why not. Answers with what became of it. Idempotent. */
+  readonly applyPatch: (asked: Trigger & { kind: "apply" }) => Promise<string>;
 }
 
 /** Handles one delivery to its end. Idempotent: a step that was interrupted is taken again from the start. */
@@ -59,11 +65,19 @@ export function createHandleDelivery(deps: HandleDeliveryDeps): HandleDelivery {
       return;
     }
     const trigger = triggerOf(webhook, { labels: deps.labels, appSlug: await deps.appSlug() });
-    const at = "pullRequest" in webhook ? webhook.pullRequest.updatedAt : Infinity;
+    const at = timeOf(webhook, open.record.receivedAt);
     const { state, reason } = await act(deps, { id, at, run: open.record.run }, trigger);
     await deliveries.close(id, state, reason);
     log.info({ delivery: id, state, reason }, "a delivery was handled");
   };
+}
+
+function timeOf(webhook: Webhook, receivedAt: Instant): Instant {
+  if ("pullRequest" in webhook) {
+    return webhook.pullRequest.updatedAt;
+  }
+  // GitHub does not say when a button was pressed.
+  return webhook.kind === "comment" ? webhook.comment.createdAt : webhook.kind === "rerun" ? receivedAt : Infinity;
 }
 
 /** What a delivery is, apart from what it asks for. */
@@ -85,13 +99,17 @@ async function act(
       return { state: "ignored", reason: trigger.reason };
     case "start":
       return start(deps, occasion, trigger);
+    case "command":
+    case "rerun":
+      return obey(deps, occasion, trigger);
     case "cancel": {
       const { repositoryId, number, label, ending } = trigger;
       const ended = await end(deps, { ending, at: occasion.at }, (origin) => {
         return (
           origin.repository.id === repositoryId &&
           origin.number === number &&
-          (label === null || origin.label === label)
+          (label === null || origin.label === label) &&
+          (trigger.why !== "label_removed" || isByLabel(origin))
         );
       });
       return { state: "applied", reason: `${trigger.why}: runs ended: ${ended}` };
@@ -113,8 +131,37 @@ async function act(
       }
       return { state: "applied", reason: `${ending.detail}: runs ended: ${ended}` };
     }
+    case "apply":
+      return { state: "applied", reason: await deps.applyPatch(trigger) };
     default:
       return assertNever(trigger);
+  }
+}
+
+/** A command or a button: what it comes to is asked of GitHub, and then it is a start or an end like any other. */
+async function obey(
+  deps: HandleDeliveryDeps,
+  occasion: Occasion,
+  asked: Trigger & { kind: "command" | "rerun" },
+): Promise<{ state: "ignored" | "started" | "applied"; reason: string }> {
+  const { id, at, run } = occasion;
+  if (run !== null && (await deps.store.loadRun(run)) !== null) {
+    await deps.wakeups.wakeRun(run);
+    return { state: "started", reason: `run ${run}` };
+  }
+  const answer = await deps.commands.resolve(id, asked, at).catch(refusalOf);
+  if (typeof answer === "string") {
+    return { state: "ignored", reason: answer };
+  }
+  switch (answer.kind) {
+    case "start":
+      return start(deps, occasion, answer);
+    case "cancel":
+      return act(deps, occasion, answer);
+    case "said":
+      return { state: "applied", reason: answer.reason };
+    default:
+      return assertNever(answer);
   }
 }
 
@@ -131,7 +178,7 @@ async function start(
     origin.label === trigger.label;
   const newer = occasion.run === null ? await findNewer(deps, at, concerns) : null;
   if (newer !== null) {
-    return { state: "ignored", reason: `the label was added again since, which started run ${newer}` };
+    return { state: "ignored", reason: `it was asked for again since, which started run ${newer}` };
   }
   const now = clock.now();
   const runId = await deliveries.ensureRun(id, ids.run(now));

@@ -28,7 +28,7 @@ export interface RunStarterDeps {
   readonly modelDefault: string;
 }
 
-/** A label that asks for a run. */
+/** Something that asks for a run. */
 interface StartRequest {
   readonly id: RunId;
   readonly delivery: DeliveryId;
@@ -36,7 +36,7 @@ interface StartRequest {
   readonly now: Instant;
 }
 
-/** Turns a label into a run: asks GitHub what policy needs to know, and fixes the answer for good. */
+/** Turns a label or a command into a run: asks GitHub what policy needs to know, and fixes the answer for good. */
 export interface RunStarter {
   /** A run that waits, or one that is refused. Throws GITHUB_UNAVAILABLE; nothing is stored here. */
   prepare(asked: StartRequest): Promise<Run>;
@@ -55,6 +55,7 @@ async function prepare(deps: RunStarterDeps, reading: Reading, asked: StartReque
   const { ceiling, modelDefault } = deps;
   const { id, trigger, now } = asked;
   const { repository, pullRequest, sender, label } = trigger;
+  const requestedAt = trigger.asked?.at ?? pullRequest.updatedAt;
   const path = taskPath(label);
   const [role, taskText] = await Promise.all([
     reading.role(sender.login),
@@ -70,12 +71,12 @@ async function prepare(deps: RunStarterDeps, reading: Reading, asked: StartReque
     fork: origin.fork,
     head: origin.head,
     headPushedAt: pullRequest.head.repository?.pushedAt ?? null,
-    labelledAt: pullRequest.updatedAt,
+    labelledAt: requestedAt,
+    headNamed: trigger.asked?.headNamed ?? false,
     task: file,
     modelDefault,
     ceiling,
   });
-  const requestedAt = pullRequest.updatedAt;
   const taskDigest = taskText === null ? null : digestOf(taskText);
   const refuse = (task: TaskSpec, ending: Ending) =>
     refuseRun({ id, request: { origin, requestedAt, task, taskDigest, prompt: "" }, ending, now });
@@ -103,6 +104,7 @@ function originOf({ delivery, trigger }: StartRequest, role: string): PullReques
     head: pullRequest.head.sha,
     base: pullRequest.base.sha,
     fork: isFork(pullRequest),
+    ...(trigger.asked === undefined ? {} : { asked: trigger.asked.by }),
   };
 }
 
@@ -113,13 +115,15 @@ async function compose(
 ): Promise<ReturnType<typeof composePrompt>> {
   const { pullRequest } = trigger;
   const { head, base } = run.origin;
-  const [agentsFile, { mergeBase }] = await Promise.all([
+  const [agentsFile, { mergeBase, paths }] = await Promise.all([
     reading.file("AGENTS.md", base, limits.agentsFileBytesMax),
     reading.commits(run.origin),
   ]);
   return composePrompt({
     task: run.prompt,
     agentsFile,
+    agentsFileChanged: paths.some((path) => AGENTS_FILE.test(path)),
+    instructions: instructionsOf(run.origin),
     isStructured: run.task.outputSchema !== null,
     // Unguessable before the run exists, and different for each: a stranger's text cannot contain it.
     nonce: id.replace("_", ""),
@@ -135,6 +139,15 @@ async function compose(
       baseRef: pullRequest.base.ref,
     },
   });
+}
+
+/** In any folder: Codex would read those of the folders it works in. */
+const AGENTS_FILE = /(?:^|\/)AGENTS(?:\.override)?\.md$/i;
+
+function instructionsOf({ asked, actor }: PullRequestOrigin): { login: string; text: string } | null {
+  return asked?.kind === "comment" && asked.instructions !== null
+    ? { login: actor.login, text: asked.instructions }
+    : null;
 }
 
 function digestOf(text: string): Digest {

@@ -1,9 +1,12 @@
 import type { PullRequestOrigin, RenderedCheck, Run } from "@mayfly/core";
 import { type GitHubClient, MAKE_ONCE } from "../github/app.ts";
 
+/** What GitHub takes at once (REST: create a check run); more are added by updates. */
+const ANNOTATIONS_AT_ONCE = 50;
+
 /**
  * The run's one check run on the approved commit says this now. It is found by the run's id, which GitHub keeps as
- * `external_id`. Idempotent.
+ * `external_id`. Of its annotations, which GitHub only ever adds to, those after the ones that are there. Idempotent.
  */
 export async function ensureCheckRun(options: {
   client: GitHubClient;
@@ -12,32 +15,69 @@ export async function ensureCheckRun(options: {
   origin: PullRequestOrigin;
   content: RenderedCheck;
 }): Promise<{ id: number; url: string | null }> {
-  const { client, run, origin, content } = options;
+  const { content } = options;
+  const known = await find(options);
+  const annotations = content.annotations ?? [];
+  let made = await write(options, known, annotations.slice(known?.annotations ?? 0).slice(0, ANNOTATIONS_AT_ONCE));
+  while (made.annotations < annotations.length) {
+    const next = annotations.slice(made.annotations, made.annotations + ANNOTATIONS_AT_ONCE);
+    made = await write(options, made, next);
+  }
+  return { id: made.id, url: made.url };
+}
+
+/** A check run as GitHub has it. */
+interface KnownCheck {
+  readonly id: number;
+  readonly annotations: number;
+  readonly hasText: boolean;
+}
+
+async function write(
+  {
+    client,
+    run,
+    origin,
+    content,
+  }: { client: GitHubClient; run: Run; origin: PullRequestOrigin; content: RenderedCheck },
+  known: KnownCheck | null,
+  annotations: NonNullable<RenderedCheck["annotations"]>,
+): Promise<KnownCheck & { url: string | null }> {
   const where = { owner: origin.repository.owner, repo: origin.repository.name };
-  const output = { title: content.title, summary: content.summary };
+  const { title, summary, text = known?.hasText === true ? "" : undefined } = content;
   const state =
     content.conclusion === null
       ? { status: content.status }
       : { status: "completed" as const, conclusion: content.conclusion };
-  const known = await find(options);
+  const actions = content.actions?.map((action) => ({ ...action })) ?? [];
+  const added = annotations.map((annotation) => ({ ...annotation }));
+  const said = {
+    ...where,
+    ...state,
+    output: {
+      title,
+      summary,
+      ...(text === undefined ? {} : { text }),
+      ...(added.length === 0 ? {} : { annotations: added }),
+    },
+    ...(actions.length === 0 ? {} : { actions }),
+    // Sent twice, annotations are there twice.
+    ...(known === null || added.length > 0 ? { request: MAKE_ONCE } : {}),
+  };
   const { data } =
     known === null
       ? await client.request("POST /repos/{owner}/{repo}/check-runs", {
-          ...where,
-          ...state,
+          ...said,
           name: nameOf(origin),
           head_sha: origin.head,
           external_id: run.id,
-          output,
-          request: MAKE_ONCE,
         })
       : await client.request("PATCH /repos/{owner}/{repo}/check-runs/{check_run_id}", {
-          ...where,
-          ...state,
-          check_run_id: known,
-          output,
+          ...said,
+          check_run_id: known.id,
         });
-  return { id: Number(data.id), url: data.html_url };
+  const there = (known?.annotations ?? 0) + added.length;
+  return { id: Number(data.id), url: data.html_url, annotations: there, hasText: text !== undefined && text !== "" };
 }
 
 async function find(options: {
@@ -45,7 +85,7 @@ async function find(options: {
   appId: number;
   run: Run;
   origin: PullRequestOrigin;
-}): Promise<number | null> {
+}): Promise<KnownCheck | null> {
   const { client, appId, run, origin } = options;
   const { data } = await client.request("GET /repos/{owner}/{repo}/commits/{ref}/check-runs", {
     owner: origin.repository.owner,
@@ -57,7 +97,9 @@ async function find(options: {
     per_page: 100,
   });
   const mine = data.check_runs.find(({ external_id: id }) => id === run.id);
-  return mine === undefined ? null : Number(mine.id);
+  return mine === undefined
+    ? null
+    : { id: Number(mine.id), annotations: mine.output.annotations_count, hasText: (mine.output.text ?? "") !== "" };
 }
 
 function nameOf(origin: PullRequestOrigin): string {

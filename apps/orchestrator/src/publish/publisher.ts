@@ -1,14 +1,19 @@
 import {
+  APPLY_PATCH,
   type Clock,
   countRemoved,
   type EndedRun,
   isAppError,
+  isByLabel,
+  type PatchCheck,
   type Publication,
   type PullRequestOrigin,
+  renderAnnotations,
   renderCheck,
   type RenderedCheck,
   renderComment,
   renderFallback,
+  renderPatch,
   reviewText,
   type ReportInput,
   type RuleCounts,
@@ -29,6 +34,7 @@ import type { StickyStore } from "../store/stickies.ts";
 import { ensureCheckRun } from "./check-run.ts";
 import { ensureComment } from "./comment.ts";
 import { ensureLabelRemoved } from "./label.ts";
+import { readPatch } from "./patch.ts";
 import { ensureReview, type PublicReview, type ReadReview, readReview, wantsReview } from "./review.ts";
 import { saidByMachine } from "./said-by-machine.ts";
 
@@ -93,6 +99,7 @@ export function createPublisher(deps: PublisherDeps): Publisher {
       const facts = await deps.facts(run);
       // Before it is asked where the head is: the diff was the approved one's if the head still is.
       const review = await readReview(deps.app, run, origin, facts);
+      const patch = await readPatch(deps.app, run, origin, facts);
       const ending = showing.includes(run.ending.outcome) ? await deps.recheck(run) : null;
       if (ending !== null) {
         return { type: "ending_changed", ending };
@@ -101,13 +108,13 @@ export function createPublisher(deps: PublisherDeps): Publisher {
       if (hits.length > 0) {
         return { type: "ending_changed", ending: withheldEnding(hits) };
       }
-      const publication = await put(deps, run, { origin, facts, review });
+      const publication = await put(deps, run, { origin, facts, review, patch });
       shown.delete(run.id);
       return published(publication);
     },
     async cleanUp(run) {
       const { origin } = run.request;
-      if (origin.kind === "local" || (await isLabelTaken(deps, run, origin))) {
+      if (origin.kind === "local" || !isByLabel(origin) || (await isLabelTaken(deps, run, origin))) {
         return;
       }
       try {
@@ -129,6 +136,7 @@ async function isLabelTaken(deps: PublisherDeps, run: Run, own: PullRequestOrigi
       id !== run.id &&
       phase !== "done" &&
       origin.kind === "pull_request" &&
+      isByLabel(origin) &&
       origin.repository.id === own.repository.id &&
       origin.number === own.number &&
       origin.label === own.label
@@ -139,10 +147,16 @@ async function isLabelTaken(deps: PublisherDeps, run: Run, own: PullRequestOrigi
 const NOTHING_YET: RunFacts = { result: null, machines: [], spend: null };
 const NOWHERE: Publication = { kind: "none", url: null, commentId: null, checkRunId: null };
 
+/** What is put out beside the answer, where the task asks for it. */
+interface Said {
+  readonly review: ReadReview | null;
+  readonly patch: PatchCheck | null;
+}
+
 async function put(
   deps: PublisherDeps,
   run: EndedRun,
-  { origin, facts, review: read }: { origin: PullRequestOrigin; facts: RunFacts; review: ReadReview | null },
+  { origin, facts, review: read, patch }: Said & { origin: PullRequestOrigin; facts: RunFacts },
 ): Promise<Publication> {
   const { app, stickies } = deps;
   const { publish } = run.request.task;
@@ -150,17 +164,26 @@ async function put(
   const scope = { repository: origin.repository, githubHost: deps.githubHost };
   return app.withClient("publish", placeOf(origin), async (client) => {
     const review = read === null ? null : await ensureReview({ client, slug, run, origin, read, scope });
-    const { content, body, removed } = reportOf(deps, run, origin, { ...facts, review });
-    const check = publish.includes("check") ? await ensureCheckRun({ client, appId, run, origin, content }) : null;
+    const { content, body, removed } = reportOf(deps, run, origin, { ...facts, review, patch });
     // The one comment of the task is the newer run's by now.
-    const comment =
-      publish.includes("comment") && run.ending.code !== "newer_run"
-        ? await ensureComment({ client, stickies, appId, run, origin, body })
-        : null;
+    const wantsComment = publish.includes("comment") && run.ending.code !== "newer_run";
+    // A patch's button is on the check; and no run ends unseen: what has nothing else to show has a check.
+    const wantsCheck = publish.includes("check") || patch !== null || (review === null && !wantsComment);
+    const check = wantsCheck ? await ensureCheckRun({ client, appId, run, origin, content }) : null;
+    const comment = wantsComment ? await ensureComment({ client, stickies, appId, run, origin, body }) : null;
     const url = comment?.url ?? review?.url ?? check?.url ?? null;
-    const kind = comment === null && review === null ? "check" : "comment";
-    return { kind, url, commentId: comment?.id ?? null, checkRunId: check?.id ?? null, removed };
+    return {
+      kind: kindOf(comment, review),
+      url,
+      commentId: comment?.id ?? null,
+      checkRunId: check?.id ?? null,
+      removed,
+    };
   });
+}
+
+function kindOf(comment: object | null, review: object | null): Publication["kind"] {
+  return comment !== null ? "comment" : review !== null ? "review" : "check";
 }
 
 /** What goes out. A fault in the making of it costs the report: it must neither show what was to be shown nor keep a run from ending. */
@@ -168,12 +191,14 @@ function reportOf(
   deps: PublisherDeps,
   run: EndedRun,
   origin: PullRequestOrigin,
-  { review, ...facts }: RunFacts & { readonly review: PublicReview | null },
+  { review, patch, ...facts }: RunFacts & { readonly review: PublicReview | null; readonly patch: PatchCheck | null },
 ): { content: RenderedCheck; body: string; removed: RuleCounts } {
   try {
-    const said = inputOf(deps, origin, facts);
+    const said = { ...inputOf(deps, origin, facts), ...(patch === null ? {} : { patch: renderPatch(patch, origin) }) };
     const input = wantsReview(run) ? { ...said, answer: answerOf(said.answer, review) } : said;
-    return { content: renderCheck(run, input), body: renderComment(run, input), removed: countRemoved(run, input) };
+    const check = withButton(renderCheck(run, input), origin, patch);
+    const content = review === null ? check : { ...check, annotations: renderAnnotations(review.read.review) };
+    return { content, body: renderComment(run, input), removed: countRemoved(run, input) };
   } catch (error) {
     // Its message and its trace may quote what the machine said.
     const kind = error instanceof Error ? error.name : typeof error;
@@ -184,6 +209,12 @@ function reportOf(
     const { check, comment } = renderFallback(run);
     return { content: check, body: comment, removed: { E_FAILURE: 1 } };
   }
+}
+
+/** A patch that waits is a person's to decide. On a fork nobody can put it on the branch from here. */
+function withButton(content: RenderedCheck, { fork }: PullRequestOrigin, patch: PatchCheck | null): RenderedCheck {
+  const waits = patch?.ok === true && patch.files.length > 0 && !fork && content.conclusion === "success";
+  return waits ? { ...content, conclusion: "action_required", actions: [APPLY_PATCH] } : content;
 }
 
 /** What stands in the comment and the check when the answer is a review: its words, never its JSON. Still hostile. */

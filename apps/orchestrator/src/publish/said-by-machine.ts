@@ -15,9 +15,11 @@ export function saidByMachine(run: EndedRun, { result }: RunFacts): string[] {
   return [run.ending.detail, ...(result === null ? [] : saidIn(result)), ofGate].filter((text) => text !== "");
 }
 
-function saidIn({ final_message: answer, structured, codex }: Result): string[] {
+function saidIn({ final_message: answer, structured, codex, changes }: Result): string[] {
   const texts = [answer, structured].flatMap((part) => (part?.state === "present" ? [part.text] : []));
   // A review is shown as it reads, without the escapes that it was written with.
   const reviews = texts.flatMap((text) => parseReview(text) ?? []);
-  return [...texts, ...reviews.flatMap(textsOfReview), codex.error ?? "", codex.version];
+  const files = changes?.state === "present" ? changes.files : [];
+  const changed = files.map(({ path, content }) => `${path}\n${Buffer.from(content ?? "", "base64").toString("utf8")}`);
+  return [...texts, ...reviews.flatMap(textsOfReview), ...changed, codex.error ?? "", codex.version];
 }

@@ -16,8 +16,12 @@ export const purposes = {
   source: { permissions: { contents: "read" }, longestUseMs: limits.gitMs + 60 * SECOND_MS },
   /** Our own words on the check run, any time. */
   progress: { permissions: { checks: "write" }, longestUseMs: REQUESTS_MS },
+  /** Our own words in answer to a command, any time. */
+  answer: { permissions: { pull_requests: "write" }, longestUseMs: REQUESTS_MS },
   /** The result, after the machine is gone (I5): comment, check run, the label's removal. */
   publish: { permissions: { checks: "write", pull_requests: "write" }, longestUseMs: 2 * REQUESTS_MS },
+  /** One commit on a pull request's branch, because a person with write access pressed the button for it. */
+  patch: { permissions: { contents: "write" }, longestUseMs: REQUESTS_MS },
 } as const satisfies Record<string, PurposeTerms>;
 
 interface PurposeTerms {

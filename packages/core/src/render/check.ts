@@ -1,13 +1,17 @@
 import type { Outcome } from "../ending.ts";
 import type { Instant } from "../ids.ts";
 import type { Run } from "../run.ts";
+import { howToStop } from "../run-request.ts";
+import type { CheckAnnotation } from "./annotations.ts";
 import { renderReport, type ReportInput } from "./comment.ts";
 import { progressTitle } from "./progress.ts";
+import type { EndedRun } from "./receipt.ts";
 import { renderDuration } from "./duration.ts";
 import { renderSteps } from "./steps.ts";
+import { renderStructured } from "./structured.ts";
 
 /** A check run's conclusions that we use. */
-export type Conclusion = "success" | "failure" | "cancelled" | "timed_out" | "skipped";
+export type Conclusion = "success" | "failure" | "cancelled" | "timed_out" | "skipped" | "action_required";
 
 /** A check run as GitHub takes it. */
 export interface RenderedCheck {
@@ -18,7 +22,20 @@ export interface RenderedCheck {
   readonly title: string;
   /** Markdown, at most `limits.commentCharsMax`. */
   readonly summary: string;
+  /** The details below it: as the summary. Not there if there are none. */
+  readonly text?: string;
+  /** GitHub adds those of each request to those before, and takes 50 at once. */
+  readonly annotations?: readonly CheckAnnotation[];
+  /** Buttons: GitHub takes three at most, with labels of 20, descriptions of 40 and identifiers of 20 characters. */
+  readonly actions?: readonly { readonly label: string; readonly description: string; readonly identifier: string }[];
 }
+
+/** The button by which a person puts a run's patch on the branch. */
+export const APPLY_PATCH = {
+  label: "Apply patch",
+  description: "Commit it to this branch",
+  identifier: "apply_patch",
+} as const;
 
 /**
  * An answer is a success, whatever it says: the check reports on the run, and grey would read as "nothing happened". It is
@@ -43,6 +60,7 @@ export function renderCheck(run: Run, input: ReportInput & { readonly now: Insta
       conclusion: conclusions[run.ending.outcome],
       title,
       summary: renderReport(run, input),
+      ...(hasStructured(run) ? { text: renderStructured(input.result?.structured ?? null) } : {}),
     };
   }
   const happened = renderSteps(run).map(({ name, offsetMs }) => `- ${name}: +${renderDuration(offsetMs)}`);
@@ -50,6 +68,11 @@ export function renderCheck(run: Run, input: ReportInput & { readonly now: Insta
     status: run.phase === "queued" ? "queued" : "in_progress",
     conclusion: null,
     title,
-    summary: [...happened, "", "To stop it, remove the label."].join("\n").trimStart(),
+    summary: [...happened, "", howToStop(run.request)].join("\n").trimStart(),
   };
+}
+
+/** A review is shown as it reads, not as the data that it is. */
+function hasStructured({ ending, request: { task } }: EndedRun): boolean {
+  return ending.outcome === "succeeded" && task.outputSchema !== null && !task.publish.includes("review");
 }

@@ -2,6 +2,7 @@ import { endingTexts, type Outcome } from "../ending.ts";
 import type { Instant, RunId } from "../ids.ts";
 import { limits } from "../limits.ts";
 import type { Run } from "../run.ts";
+import { howToStop } from "../run-request.ts";
 import type { LinkScope } from "../safe-output/links.ts";
 import { makeSafe, type SafeText } from "../safe-output/make-safe.ts";
 import { countsOf } from "../safe-output/removed.ts";
@@ -19,6 +20,8 @@ import { codeBlock, codeSpan, quote } from "./text.ts";
 export interface ReportInput extends LinkScope, RunFacts {
   /** The final message as Codex wrote it: hostile, made safe here. Null if there is none to show. */
   readonly answer: string | null;
+  /** What is to be said of a patch, safe already and within its bound; not there for tasks that publish none. */
+  readonly patch?: string;
   /** Where the receipt can be read; shown as text. */
   readonly receiptUrl?: string | null;
 }
@@ -50,7 +53,7 @@ export function renderComment(run: EndedRun, input: ReportInput): string {
 export function renderProgressComment(run: Run, { now }: { readonly now: Instant }): string {
   // Our own words, but they may name what another program said.
   const { markdown: title } = makeSafe(progressTitle(run, now), { repository: null, githubHost: "github.com" });
-  const lines = [commentMarker(run.id), "", `### ${title}`, "", `${subject(run)}. To stop it, remove the label.`];
+  const lines = [commentMarker(run.id), "", `### ${title}`, "", `${subject(run)}. ${howToStop(run.request)}`];
   return [...lines, ...takenBackLines(run)].join("\n");
 }
 
@@ -59,13 +62,18 @@ export function renderReport(run: EndedRun, input: ReportInput): string {
   const answer = safeAnswer(run, input);
   const facts = renderFacts(run, input, answer === null ? {} : countsOf(answer.removed));
   const body = run.ending.outcome === "succeeded" ? answerOf(answer) : failure(run);
-  return [headOf(run), ...(body === "" ? [] : [body]), facts].join("\n\n");
+  return [headOf(run), body, patchOf(run, input), facts].filter((part) => part !== "").join("\n\n");
 }
 
 /** How often each rule applied to the answer that the report shows; empty if it shows none. */
 export function countRemoved(run: EndedRun, input: ReportInput): RuleCounts {
   const answer = safeAnswer(run, input);
   return answer === null ? {} : countsOf(answer.removed);
+}
+
+/** A patch of a run that did not succeed is not shown: what it was made for may not hold any more. */
+function patchOf(run: EndedRun, { patch }: ReportInput): string {
+  return run.ending.outcome === "succeeded" ? (patch ?? "") : "";
 }
 
 function headOf(run: EndedRun): string {
@@ -95,7 +103,7 @@ function safeAnswer(run: EndedRun, input: ReportInput): SafeText | null {
   if (run.ending.outcome !== "succeeded" || input.answer === null) {
     return null;
   }
-  const around = `${headOf(run)}\n${renderFacts(run, input, {})}`;
+  const around = `${headOf(run)}\n${patchOf(run, input)}\n${renderFacts(run, input, {})}`;
   const linesMax = limits.commentLinesMax - around.split("\n").length - SPARE_LINES;
   const room = limits.commentCharsMax - around.length - REMOVED_CHARS_MAX - linesMax * QUOTE_CHARS - SPARE_CHARS;
   return makeSafe(input.answer, {

@@ -3,10 +3,11 @@ import { controlFilesOfTheHead, relayStopped, rightsInTheMachine } from "./as-co
 import { disguisedDisk, emulator, residue } from "./emulator.ts";
 import { outlivingProcess } from "./ending.ts";
 import { bombsInTheMachine, consoleFlood } from "./floods.ts";
+import { survivorsOnEc2 } from "./ec2-survivors.ts";
 import { rootInTheMachine, secretsInMemory } from "./secrets.ts";
 import { stolenCapability } from "./stolen.ts";
 import { survivors } from "./survivors.ts";
-import { namesLookedUp, networkOfTheMachine } from "./ways-out.ts";
+import { namesLookedUp, namesOnEc2, networkOfTheMachine, networkOnEc2 } from "./ways-out.ts";
 
 /**
  * Rows that are tried in a machine that has booted. Most of them read what two runs have found: one of Codex as it is by
@@ -28,4 +29,7 @@ export const machineRows: readonly Row[] = [
   consoleFlood,
   bombsInTheMachine,
   outlivingProcess,
+  networkOnEc2,
+  namesOnEc2,
+  survivorsOnEc2,
 ];

@@ -1,0 +1,52 @@
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import type { PullView } from "../fakes/github/views.ts";
+import { run, say } from "../fakes/model/script.ts";
+import { eventually } from "../support/service.ts";
+import { startWorld, type TestWorld } from "../support/world.ts";
+import { ended, endingOf, expectGoodManners, label, leave, MAINTAINER, openPull, published, RUN_MS } from "./scene.ts";
+
+const TASK = "---\npublish: [comment, check, patch]\n---\nMake the greeting longer.\n";
+const APPLIED_MS = 60_000;
+
+let world: TestWorld;
+
+beforeAll(async () => {
+  const script = [run("printf 'Much more.\\n' >> README.md && printf 'new\\n' > added.txt"), say("It is longer now.")];
+  const environment = { MAYFLY_PUBLICATIONS: "comment,check,patch" };
+  world = await startWorld({ script, environment });
+}, RUN_MS);
+
+afterAll(() => leave(world));
+
+describe("a task that publishes a patch", () => {
+  it(
+    "offers what Codex changed, and a press of the button makes it one commit on the branch",
+    async () => {
+      const pull: PullView = await openPull(world, { name: "patched", task: TASK });
+      const id = await label(world, pull);
+      const view = await ended(world, id, RUN_MS);
+      expect(endingOf(view)).toMatchObject({ outcome: "succeeded" });
+      const { comment, check } = published(world, pull, id);
+      expect(comment.body).toContain("**A patch waits: 2 files, +2 −0 lines.**");
+      expect(check).toMatchObject({ conclusion: "action_required", actions: [{ identifier: "apply_patch" }] });
+      const writing = () => world.github.tokens().filter(({ permissions }) => permissions["contents"] === "write");
+      expect(writing()).toEqual([]);
+
+      world.github.requestCheckAction(pull.repo, check.id, "apply_patch", { by: MAINTAINER });
+      const head = await eventually(
+        async () => {
+          const { headSha } = world.github.pullRequest(pull);
+          return headSha === pull.headSha ? null : headSha;
+        },
+        APPLIED_MS,
+        async () => world.service().log().slice(-2_000),
+      );
+      const file = async (path: string) => (await world.github.readFile(pull.repo, head, path))?.toString();
+      expect(await file("README.md")).toBe("# patched\n\nMore.\nMuch more.\n");
+      expect(await file("added.txt")).toBe("new\n");
+      expect(writing()).toHaveLength(1);
+      expectGoodManners(world);
+    },
+    2 * RUN_MS,
+  );
+});

@@ -1,0 +1,236 @@
+import { createHash } from "node:crypto";
+import {
+  findSecrets,
+  type Result,
+  type Run,
+  type RunEvent,
+  type RunFacts,
+  type RunId,
+  type Trigger,
+} from "@mayfly/core";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { createLog } from "../../apps/orchestrator/src/host/log.ts";
+import { createPatchApplier } from "../../apps/orchestrator/src/publish/apply-patch.ts";
+import { createPublisher } from "../../apps/orchestrator/src/publish/publisher.ts";
+import { reportInput } from "../../packages/core/src/render/run.fixture.ts";
+import { decideRun } from "../../packages/core/src/decide-run.ts";
+import { createContext } from "../attack/context.ts";
+import { after, eventsUntilPublishing, type GitHubBench, MAINTAINER, openGitHub } from "../attack/github-bench.ts";
+import type { PullView } from "../fakes/github/views.ts";
+
+const README = "# Shelf\n\nMore.\n";
+const NEW = "# Shelf\n\nMuch more.\r\n\u00e9";
+type Change = NonNullable<Extract<NonNullable<Result["changes"]>, { state: "present" }>["files"][number]>;
+
+let bench: GitHubBench;
+let end: () => Promise<void>;
+
+beforeAll(async () => {
+  const { context, close } = createContext({ seed: 1, isShort: true });
+  end = close;
+  bench = await openGitHub(context);
+});
+
+afterAll(() => end());
+
+const blobOf = (text: string) =>
+  createHash("sha1")
+    .update(`blob ${Buffer.byteLength(text)}\0${text}`)
+    .digest("hex");
+const change = (other: Partial<Change> = {}): Change => ({
+  path: "README.md",
+  base: blobOf(README),
+  mode: "100644",
+  content: Buffer.from(NEW).toString("base64"),
+  ...other,
+});
+
+interface Offered {
+  readonly run: Run;
+  readonly pull: PullView;
+  readonly press: (by?: string, run?: Run) => Promise<string>;
+  readonly check: () => { id: number; conclusion: string | null; buttons: string[]; said: string };
+  readonly comment: () => string;
+  readonly event: RunEvent;
+}
+
+/** A run of a task that publishes a patch, published. */
+async function offer(files: readonly Change[], fork = false): Promise<Offered> {
+  const opened = await bench.openRun();
+  const origin = { ...opened.origin, fork };
+  const { task } = opened.run.request;
+  const asked: Run = {
+    ...opened.run,
+    request: { ...opened.run.request, origin, task: { ...task, publish: ["comment", "check", "patch"] } },
+  };
+  const ready = after(asked, eventsUntilPublishing(origin));
+  const { result, machines, spend } = reportInput("The shelf is longer now.");
+  const changes = { state: "present" as const, files: [...files] };
+  const facts = async (): Promise<RunFacts> => ({ result: result && { ...result, changes }, machines, spend });
+  const { log } = createLog({ level: "silent" });
+  const publisher = createPublisher({
+    app: bench.app,
+    facts,
+    stickies: { get: async () => null, set: async () => undefined },
+    recheck: bench.recheck,
+    listLiveRuns: async () => [],
+    githubHost: "github.com",
+    findSecrets: async (texts) => texts.flatMap((text) => findSecrets(text, [])),
+    clock: { now: () => Date.now() },
+    log,
+  });
+  const event = await publisher.publish(ready);
+  const run = event.type === "published" ? decideRun(ready, event, Date.now()).run : ready;
+  const view = () => bench.github.pullRequest(opened.pull);
+  const check = () => {
+    const made = bench.github.checkRuns(opened.pull.repo).find(({ externalId }) => externalId === run.id);
+    const buttons = made?.actions.map(({ identifier }) => identifier) ?? [];
+    const said = `${made?.output.title}\n${made?.output.summary}`;
+    return { id: made?.id ?? 0, conclusion: made?.conclusion ?? null, buttons, said };
+  };
+  const applier = createPatchApplier({
+    app: bench.app,
+    loadRun: async (id: RunId) => (id === run.id ? { value: run, version: 1 } : null),
+    facts,
+    log,
+  });
+  const press = (by = MAINTAINER): Promise<string> => {
+    const trigger: Trigger & { kind: "apply" } = {
+      kind: "apply",
+      installation: origin.installation,
+      repositoryId: origin.repository.id,
+      actor: { id: 9, login: by, type: "User" },
+      checkRunId: check().id,
+      externalId: run.id,
+    };
+    return applier(trigger);
+  };
+  return { run, pull: opened.pull, press, check, comment: () => view().comments.at(-1)?.body ?? "", event };
+}
+
+const headOf = ({ pull }: Offered) => bench.github.pullRequest(pull).headSha;
+
+describe("a patch that is offered", () => {
+  it("stands in the comment, folded, and on the check with a button that GitHub takes", async () => {
+    const offered = await offer([change()]);
+    expect(offered.check()).toMatchObject({ conclusion: "action_required", buttons: ["apply_patch"] });
+    expect(offered.comment()).toContain("**A patch waits: 1 file, +2 −1 lines.**");
+    expect(offered.comment()).toContain("-More.\n+Much more.");
+    expect(headOf(offered)).toBe(offered.pull.headSha);
+  });
+
+  it("does not get out of its fence", async () => {
+    const text = "````\n</details>\n@everyone\n~~~\n`````````\n<img src=x>\n";
+    const offered = await offer([change({ content: Buffer.from(text).toString("base64") })]);
+    const fence = /\n(`{3,})diff\n/.exec(offered.comment())?.[1] ?? "";
+    expect(fence.length).toBeGreaterThan(9);
+    expect(offered.comment().split(`\n${fence}\n`)).toHaveLength(2);
+  });
+
+  it("is refused with its rule where it breaks one, and has no button", async () => {
+    const bad = change({ path: ".github/workflows/x.yml", base: null });
+    const offered = await offer([bad]);
+    expect(offered.comment()).toContain("**The patch is not offered** (`E_PROTECTED`, `.github/workflows/x.yml`)");
+    expect(offered.check()).toMatchObject({ conclusion: "success", buttons: [] });
+    expect(await offered.press()).toContain("not applied: there is no patch of this run any more");
+    expect(headOf(offered)).toBe(offered.pull.headSha);
+  });
+
+  it("is not believed about what it was made from", async () => {
+    const offered = await offer([change({ base: blobOf("something else") })]);
+    expect(offered.comment()).toContain("(`E_BASE`, `README.md`)");
+  });
+
+  it("keeps the whole answer away if a changed file holds a credential", async () => {
+    const secret = `ghp_${"aB3".repeat(12)}`;
+    const offered = await offer([change({ content: Buffer.from(`token = "${secret}"\n`).toString("base64") })]);
+    expect(offered.event).toMatchObject({ type: "ending_changed", ending: { code: "answer_withheld" } });
+    expect(offered.comment()).not.toContain(secret);
+  });
+
+  it("has no button on a fork", async () => {
+    const offered = await offer([change()], true);
+    expect(offered.check()).toMatchObject({ conclusion: "success", buttons: [] });
+    expect(offered.comment()).toContain("The head is in a fork, where Mayfly never pushes");
+    expect(await offered.press()).toContain("never pushes");
+  });
+});
+
+describe("Apply patch", () => {
+  it("makes one commit with the exact bytes on the approved one, however often it is pressed", async () => {
+    const offered = await offer([change(), change({ path: "docs/new.md", base: null })]);
+    const first = await offered.press();
+    const head = headOf(offered);
+    expect(first).toBe(`the patch is commit ${head}`);
+    expect(await offered.press()).toBe(first);
+    expect(headOf(offered)).toBe(head);
+    const { owner, name } = { owner: "example-org", name: offered.pull.repo.split("/")[1] ?? "" };
+    const origin = offered.run.request.origin;
+    if (origin.kind !== "pull_request") {
+      throw new Error("not a pull request's run");
+    }
+    const place = { installation: origin.installation, repository: origin.repository };
+    await bench.app.withClient("read", place, async (client) => {
+      const where = { owner, repo: name };
+      const { data } = await client.request("GET /repos/{owner}/{repo}/git/commits/{commit_sha}", {
+        ...where,
+        commit_sha: head,
+      });
+      expect(data.parents.map(({ sha }) => sha)).toEqual([offered.pull.headSha]);
+      expect(data.message).toContain(`\nApproved-SHA: ${offered.pull.headSha}\nRun: ${offered.run.id}\n`);
+      expect(data.author.name).toMatch(/\[bot\]$/);
+      const { data: tree } = await client.request("GET /repos/{owner}/{repo}/git/trees/{tree_sha}", {
+        ...where,
+        tree_sha: head,
+        recursive: "1",
+      });
+      const shas = Object.fromEntries(tree.tree.map(({ path, sha }) => [path, sha]));
+      expect([shas["README.md"], shas["docs/new.md"]]).toEqual([blobOf(NEW), blobOf(NEW)]);
+    });
+    expect(offered.check()).toMatchObject({ conclusion: "success", buttons: [] });
+    expect(offered.check().said).toContain(`Patch applied as ${head.slice(0, 7)}`);
+  });
+
+  it("is done once when it is asked for again while it is under way", async () => {
+    const offered = await offer([change()]);
+    const writing = () => bench.github.tokens().filter(({ permissions }) => permissions["contents"] === "write").length;
+    const before = writing();
+    const said = await Promise.all([offered.press(), offered.press(), offered.press()]);
+    expect(new Set(said)).toEqual(new Set([`the patch is commit ${headOf(offered)}`]));
+    expect(writing() - before).toBe(1);
+  });
+
+  it.each(["triage", "read"] as const)("is refused to somebody with the role %s, who is told so", async (role) => {
+    const offered = await offer([change()]);
+    bench.github.setRole(offered.pull.repo, "visitor", role);
+    expect(await offered.press("visitor")).toContain(`visitor has the role ${role}`);
+    expect(headOf(offered)).toBe(offered.pull.headSha);
+    expect(offered.check()).toMatchObject({ conclusion: "action_required", buttons: ["apply_patch"] });
+  });
+
+  it("asks for the role as it is now", async () => {
+    const offered = await offer([change()]);
+    bench.github.setRole(offered.pull.repo, MAINTAINER, "read");
+    expect(await offered.press()).toContain("not applied");
+    expect(headOf(offered)).toBe(offered.pull.headSha);
+  });
+
+  it("is refused after another push, and never forces", async () => {
+    const offered = await offer([change()]);
+    await bench.github.push(offered.pull, { files: { "other.md": "x\n" } });
+    const head = headOf(offered);
+    expect(await offered.press()).toContain(`the head is now ${head}`);
+    expect(headOf(offered)).toBe(head);
+  });
+
+  it("is refused on a closed pull request", async () => {
+    const offered = await offer([change()]);
+    await bench.github.closePullRequest(offered.pull, { by: MAINTAINER });
+    expect(await offered.press()).toContain("the pull request is closed");
+  });
+
+  it("asks for nothing that GitHub's description does not have", () => {
+    expect(bench.github.unknownRequests).toEqual([]);
+    expect(bench.github.contractViolations).toEqual([]);
+  });
+});
