@@ -116,7 +116,7 @@ function checkRoutes({ made, ids, isForgetful }: Shelf): Routes {
     "GET /repos/{owner}/{repo}/commits/{ref}/check-runs": ({ ref }) => ({
       check_runs: checks
         .filter(({ head }) => head === ref && !isForgetful)
-        .map(({ id, externalId }) => ({ id, external_id: externalId })),
+        .map(({ id, externalId }) => ({ id, external_id: externalId, output: { text: null, annotations_count: 0 } })),
     }),
     "POST /repos/{owner}/{repo}/check-runs": ({ head_sha, external_id }) => {
       const check = { id: ids(), externalId: external_id, head: head_sha };
