@@ -116,9 +116,9 @@ export async function openCommands(): Promise<CommandBench> {
   };
 }
 
-export function runIdOf({ run }: DeliveryRecord): RunId {
+export function runIdOf({ run, ...rest }: DeliveryRecord): RunId {
   if (run === null) {
-    throw new Error("the delivery started no run");
+    throw new Error(`the delivery started no run: ${rest.reason}`);
   }
   return run;
 }

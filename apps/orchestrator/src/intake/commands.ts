@@ -182,10 +182,12 @@ async function again(
   if (former === null) {
     return { kind: "said", reason: "the check run's run is not known here" };
   }
-  const { label, head } = former;
+  const { label, head } = former.origin;
   const by = { kind: "rerun", of: asked.of } as const;
+  // The press has our clock's time and the run GitHub's: whoever presses has seen the run, so it was asked for before.
+  const since = Math.max(at, former.requestedAt) as Instant;
   return head === pull.head.sha
-    ? startOf(asked.event, pull, { label, by, at, headNamed: true })
+    ? startOf(asked.event, pull, { label, by, at: since, headNamed: true })
     : answers.otherHead(pull.head.sha, label);
 }
 
@@ -211,13 +213,15 @@ function cancel(event: CommentEvent, label: string | null): Trigger & { kind: "c
 }
 
 async function numberOf(deps: CommandsDeps, asked: Trigger & { kind: "rerun" }): Promise<number | null> {
-  return (await loadFormer(deps, asked))?.number ?? null;
+  return (await loadFormer(deps, asked))?.origin.number ?? null;
 }
 
 /** The run that the check is of, if it was on that repository: the check's text names it, which is not proof. */
 async function loadFormer(deps: CommandsDeps, { of, event }: Trigger & { kind: "rerun" }) {
-  const origin = (await deps.store.loadRun(of))?.value.request.origin;
-  return origin?.kind === "pull_request" && origin.repository.id === event.repository.id ? origin : null;
+  const request = (await deps.store.loadRun(of))?.value.request;
+  return request?.origin.kind === "pull_request" && request.origin.repository.id === event.repository.id
+    ? { origin: request.origin, requestedAt: request.requestedAt }
+    : null;
 }
 
 /** The newest first. */

@@ -171,7 +171,8 @@ async function start(
   trigger: Trigger & { kind: "start" },
 ): Promise<{ state: "started" | "ignored"; reason: string }> {
   const { deliveries, store, clock, ids } = deps;
-  const { id, at } = occasion;
+  const { id } = occasion;
+  const at = trigger.asked?.at ?? occasion.at;
   const concerns = (origin: PullRequestOrigin) =>
     origin.repository.id === trigger.repository.id &&
     origin.number === trigger.pullRequest.number &&
