@@ -185,7 +185,7 @@ async function again(
   const { label, head } = former.origin;
   const by = { kind: "rerun", of: asked.of } as const;
   // The press has our clock's time and the run GitHub's: whoever presses has seen the run, so it was asked for before.
-  const since = Math.max(at, former.requestedAt) as Instant;
+  const since = Math.max(at, former.requestedAt);
   return head === pull.head.sha
     ? startOf(asked.event, pull, { label, by, at: since, headNamed: true })
     : answers.otherHead(pull.head.sha, label);
