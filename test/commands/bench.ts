@@ -26,7 +26,15 @@ const ceiling = {
 /** The real intake over a real Redis, between it and GitHub's stand-in only what carries a delivery over. */
 export interface CommandBench extends GitHubBench {
   readonly store: Store;
-  open(name: string, options?: { fork?: string; pushedAt?: number; tasks?: Record<string, string> }): Promise<PullView>;
+  open(
+    name: string,
+    options?: {
+      fork?: string;
+      pushedAt?: number;
+      tasks?: Record<string, string>;
+      head?: { files: Record<string, string> };
+    },
+  ): Promise<PullView>;
   /** Hands over the newest delivery of this event, and says what became of it. */
   handOver(event: string, id?: string, action?: string): Promise<DeliveryRecord>;
   runsOn(pull: PullView): Promise<{ run: Run; origin: PullRequestOrigin }[]>;

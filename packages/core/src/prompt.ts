@@ -1,5 +1,6 @@
 import { INSTRUCTIONS_CHARS_MAX } from "./command.ts";
 import { limits } from "./limits.ts";
+import { fillVariables, type VariableName, variablesIn } from "./task-variables.ts";
 import { visibleText, withoutInvisible } from "./visible-text.ts";
 
 export type PromptResult =
@@ -8,15 +9,29 @@ export type PromptResult =
 
 export interface PromptPullRequest {
   readonly number: number;
+  /** `owner/name`. */
+  readonly repository: string;
   readonly title: string;
   readonly body: string;
   readonly author: string;
+  readonly labels: readonly string[];
+  /** Some of those that differ: GitHub lists no more than the first 300. */
+  readonly files: readonly ChangedFile[];
   readonly head: string;
   readonly base: string;
   /** Null when head and base share no history. */
   readonly mergeBase: string | null;
   readonly headRef: string;
   readonly baseRef: string;
+}
+
+/** A file that a pull request changes, with the lines it adds and removes there. */
+export interface ChangedFile {
+  readonly path: string;
+  /** Its path before, if it was renamed. */
+  readonly before: string | null;
+  readonly added: number;
+  readonly removed: number;
 }
 
 export interface PromptOptions {
@@ -34,8 +49,16 @@ export interface PromptOptions {
 
 const AUTHOR_CHARS_MAX = 100;
 const REF_CHARS_MAX = 300;
+/** GitHub allows 100 labels of 50 characters. */
+const LABELS_CHARS_MAX = 6_000;
+/** Of the list of changed files; the command shows all of them. */
+const FILES_CHARS_MAX = 16_000;
+/** As many files as GitHub lists of a comparison (REST: compare two commits). */
+const FILES_LISTED_MAX = 300;
 /** GitHub's logins; the name stands outside the marked text. */
 const LOGIN = /^[A-Za-z0-9_-]{1,100}$/;
+/** GitHub's names; another stands nowhere outside the marked text. */
+const REPOSITORY = /^[\w.-]{1,100}\/[\w.-]{1,100}$/;
 const NONCE = /^[0-9A-Za-z]{16,64}$/;
 const SHA = /^[0-9a-f]{40}([0-9a-f]{24})?$/;
 
@@ -44,17 +67,24 @@ const SHA = /^[0-9a-f]{40}([0-9a-f]{24})?$/;
  * between marks that do not occur in it. Refused only when it would be longer than limits.promptBytesMax.
  */
 export function composePrompt(
-  options: PromptOptions & { readonly pullRequest: PromptPullRequest; readonly agentsFileChanged?: boolean },
+  options: PromptOptions & {
+    /** The task's name: its label. */
+    readonly name: string;
+    readonly pullRequest: PromptPullRequest;
+    readonly agentsFileChanged?: boolean;
+  },
 ): PromptResult {
   const { task, pullRequest, agentsFile, agentsFileChanged = false, nonce } = options;
   const { number, head, base, mergeBase } = pullRequest;
   mustBeShas([head, base, ...(mergeBase === null ? [] : [mergeBase])]);
+  const asked = variablesIn(task);
   const blocks = [
-    dataBlock("author of the pull request", pullRequest.author, AUTHOR_CHARS_MAX),
-    dataBlock("name of the head branch", pullRequest.headRef, REF_CHARS_MAX),
-    dataBlock("name of the base branch", pullRequest.baseRef, REF_CHARS_MAX),
-    dataBlock("title of the pull request", pullRequest.title, limits.titleCharsMax),
-    dataBlock("description of the pull request", pullRequest.body, limits.bodyCharsMax),
+    dataBlock(blockNames.author, pullRequest.author, AUTHOR_CHARS_MAX),
+    dataBlock(blockNames["head-branch"], pullRequest.headRef, REF_CHARS_MAX),
+    dataBlock(blockNames["base-branch"], pullRequest.baseRef, REF_CHARS_MAX),
+    dataBlock(blockNames.title, pullRequest.title, limits.titleCharsMax),
+    dataBlock(blockNames.body, pullRequest.body, limits.bodyCharsMax),
+    ...blocksAsked(asked, pullRequest),
   ];
   const agents = agentsBlock(agentsFile);
   const wanted = instructionsBlock(options.instructions ?? null);
@@ -72,7 +102,7 @@ export function composePrompt(
     ...frame(mark, { hasAgentsFile: agents.length > 0, isStructured: options.isStructured ?? false }),
     ...changed,
     "# Task",
-    task,
+    fillVariables(task, wordsFor(options.name, pullRequest, wanted)),
     ...wanted.map(
       ({ name }) =>
         `The block named "${name}" below was written for this run by somebody with write access: follow it where it does not contradict the task.`,
@@ -128,6 +158,70 @@ interface DataBlock {
 function dataBlock(name: string, value: string, charsMax: number): DataBlock {
   const { text, hidden } = visibleText(value);
   return { name, text: cut(text.trim(), charsMax), hidden };
+}
+
+/** Where the data stands that a variable is for. */
+const blockNames = {
+  title: "title of the pull request",
+  body: "description of the pull request",
+  author: "author of the pull request",
+  "head-branch": "name of the head branch",
+  "base-branch": "name of the base branch",
+  labels: "labels of the pull request",
+  "changed-files": "files that the pull request changes",
+  "diff-stat": "lines that the pull request adds and removes",
+} as const;
+
+/** Data that is in the prompt only where the task speaks of it. */
+function blocksAsked(asked: ReadonlySet<VariableName>, { labels, files }: PromptPullRequest): DataBlock[] {
+  const listed = (lines: readonly string[]) =>
+    [...lines, ...(files.length < FILES_LISTED_MAX ? [] : ["(GitHub lists no more files than these)"])].join("\n");
+  const added = files.reduce((sum, file) => sum + file.added, 0);
+  const removed = files.reduce((sum, file) => sum + file.removed, 0);
+  const stat = [
+    ...files.map((file) => `+${file.added} -${file.removed} ${nameOf(file)}`),
+    `files: ${files.length}, lines added: ${added}, lines removed: ${removed}`,
+  ];
+  const texts = [
+    ["labels", labels.join("\n"), LABELS_CHARS_MAX],
+    ["changed-files", listed(files.map(nameOf)), FILES_CHARS_MAX],
+    ["diff-stat", listed(stat), FILES_CHARS_MAX],
+  ] as const;
+  return texts
+    .filter(([name]) => asked.has(name))
+    .map(([name, text, charsMax]) => dataBlock(blockNames[name], text, charsMax));
+}
+
+/** One line, whatever characters the name has. */
+function nameOf({ path, before }: ChangedFile): string {
+  const plain = (name: string) => (/[\p{Cc}"\\]/u.test(name) ? JSON.stringify(name) : name);
+  return before === null ? plain(path) : `${plain(path)} (before: ${plain(before)})`;
+}
+
+/** What stands in the task for its variables: strangers' words stay in their blocks, and are only pointed at. */
+function wordsFor(
+  name: string,
+  { number, head, base, repository }: PromptPullRequest,
+  wanted: readonly DataBlock[],
+): Record<VariableName, string> {
+  const at = (block: string) => `[the block "${block}" below]`;
+  const [instructions] = wanted;
+  return {
+    number: String(number),
+    repository: REPOSITORY.test(repository) ? repository : "this repository",
+    task: name,
+    head,
+    base,
+    title: at(blockNames.title),
+    body: at(blockNames.body),
+    author: at(blockNames.author),
+    labels: at(blockNames.labels),
+    "head-branch": at(blockNames["head-branch"]),
+    "base-branch": at(blockNames["base-branch"]),
+    "changed-files": at(blockNames["changed-files"]),
+    "diff-stat": at(blockNames["diff-stat"]),
+    instructions: instructions === undefined ? "[none were given]" : at(instructions.name),
+  };
 }
 
 function instructionsBlock(instructions: { login: string; text: string } | null): DataBlock[] {

@@ -48,6 +48,22 @@ describe("parseTaskFile", () => {
     expect(parseTaskFile("Review this.\n")).toEqual({ ok: true, options: {}, prompt: "Review this." });
   });
 
+  it("says where a variable is that there is not, and which may be meant", () => {
+    expect(
+      parseTaskFile("---\nmodel: m\n---\n\nSay {{ title }}.\n{{ titel }} and ${{ github.token }}, not \\{{ x }} or {{"),
+    ).toEqual({
+      ok: false,
+      problems: [
+        {
+          line: 6,
+          column: 1,
+          message: 'there is no variable "titel" (did you mean "title"?); for two braces that stay, write \\{{',
+        },
+        { line: 6, column: 18, message: 'there is no variable "github.token"; for two braces that stay, write \\{{' },
+      ],
+    });
+  });
+
   it("reads every option", () => {
     const text = [
       "---",

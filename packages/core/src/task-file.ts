@@ -3,6 +3,7 @@ import { reviewSchema } from "./review.ts";
 import { type Problem, readStrictYaml } from "./strict-yaml.ts";
 import { readTaskOption, type TaskOptions } from "./task-options.ts";
 import { defaultTask, type TaskSpec } from "./task-spec.ts";
+import { variableProblems } from "./task-variables.ts";
 
 /** A task file as it was read from the default branch. */
 export type TaskFile =
@@ -111,10 +112,19 @@ function readOptions(yaml: string): { ok: true; options: TaskOptions } | { ok: f
 const PROBLEMS_MAX = 20;
 
 function withPrompt(options: TaskOptions, lines: readonly string[], from: number): TaskFile {
-  const prompt = lines.slice(from).join("\n").trim();
-  return prompt === ""
-    ? fail({ line: Math.min(from + 1, lines.length), column: 1, message: "there is no prompt below the front matter" })
-    : { ok: true, options, prompt };
+  const below = lines.slice(from);
+  const prompt = below.join("\n").trim();
+  if (prompt === "") {
+    return fail({
+      line: Math.min(from + 1, lines.length),
+      column: 1,
+      message: "there is no prompt below the front matter",
+    });
+  }
+  const problems = variableProblems(below, from + 1);
+  return problems.length === 0
+    ? { ok: true, options, prompt }
+    : { ok: false, problems: problems.slice(0, PROBLEMS_MAX) };
 }
 
 function isFence(line: string | undefined): boolean {

@@ -21,6 +21,7 @@ function event(over: { sender?: Actor; state?: "open" | "closed" } = {}): PullRe
       body: "",
       author: "bob",
       updatedAt: 1,
+      labels: [],
       head: { sha: HEAD, ref: "x", repository: null },
       base: { sha: HEAD, ref: "main", repositoryId: 100 },
     },

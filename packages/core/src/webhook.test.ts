@@ -22,6 +22,7 @@ function payload(over: Record<string, unknown> = {}, pull: Record<string, unknow
       body: null,
       user: { login: "bob" },
       updated_at: "2026-01-02T03:04:05Z",
+      labels: [{ id: 1, name: "codex-review", color: "ededed" }],
       head: {
         sha: HEAD,
         ref: "basket",
@@ -55,6 +56,7 @@ describe("parseWebhook", () => {
         body: "",
         author: "bob",
         updatedAt: Date.UTC(2026, 0, 2, 3, 4, 5),
+        labels: ["codex-review"],
         head: {
           sha: HEAD,
           ref: "basket",

@@ -26,6 +26,7 @@ export interface WebhookPullRequest {
   readonly body: string;
   readonly author: string;
   readonly updatedAt: Instant;
+  readonly labels: readonly string[];
   readonly head: { readonly sha: string; readonly ref: string; readonly repository: HeadRepository | null };
   readonly base: { readonly sha: string; readonly ref: string; readonly repositoryId: number };
 }
@@ -62,6 +63,8 @@ export type Webhook =
   | { readonly kind: "invalid"; readonly reason: string };
 
 const TITLE_CHARS_MAX = 1_024;
+/** GitHub allows 100 on a pull request. */
+const LABELS_MAX = 1_000;
 /** More than any account of GitHub's has; a payload of 25 MB could name as many. */
 const REPOSITORIES_MAX = 200_000;
 
@@ -75,6 +78,10 @@ const PullRequest = z.object({
   body: z.string().max(BODY_CHARS_MAX).nullish(),
   user: z.object({ login: Name }).nullish(),
   updated_at: Time,
+  labels: z
+    .array(z.object({ name: Name }))
+    .max(LABELS_MAX)
+    .nullish(),
   head: z.object({
     sha: Sha,
     ref: Ref,
@@ -255,6 +262,7 @@ function pullRequestOf(pull: z.infer<typeof PullRequest>): WebhookPullRequest {
     body: pull.body ?? "",
     author: pull.user?.login ?? "ghost",
     updatedAt: pull.updated_at,
+    labels: (pull.labels ?? []).map(({ name }) => name),
     head: {
       sha: pull.head.sha,
       ref: pull.head.ref,

@@ -37,14 +37,19 @@ export const plantedInstructions: Row = {
 function inPrompts(context: AttackContext, tally: Tally): void {
   const random = context.random("prompts");
   for (let left = context.cases(100_000, 1_500); left > 0 && !tally.isBroken; left--) {
-    const places = Array.from({ length: 6 }, () => textFor(random));
-    const [title = "", body = "", author = "", headRef = "", baseRef = "", agentsFile = ""] = places;
+    const places = Array.from({ length: 8 }, () => textFor(random));
+    const [title = "", body = "", author = "", headRef = "", baseRef = "", agentsFile = "", label = "", path = ""] =
+      places;
     const composed = composePrompt({
-      task: "Review this.",
+      task: "Review {{ title }} by {{ author }}: {{ labels }}, {{ changed-files }}, {{ diff-stat }}. {{ instructions }}",
+      name: "codex-review",
       agentsFile,
       nonce: NONCE,
       pullRequest: {
         number: 1,
+        repository: "acme/app",
+        labels: [label],
+        files: [{ path, before: label, added: 1, removed: 2 }],
         title,
         body,
         author,
@@ -56,7 +61,7 @@ function inPrompts(context: AttackContext, tally: Tally): void {
       },
     });
     const marks = composed.ok ? marksIn(composed.prompt) : [];
-    const isHeld = composed.ok && /^(?:BEGIN END ){5,6}$/.test(marks.map((mark) => `${mark} `).join(""));
+    const isHeld = composed.ok && /^(?:BEGIN END ){8,9}$/.test(marks.map((mark) => `${mark} `).join(""));
     tally.expect(isHeld, () => `with ${JSON.stringify(places)} the blocks are ${marks.join(" ")}`);
   }
 }

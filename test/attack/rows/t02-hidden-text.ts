@@ -73,10 +73,14 @@ function soupOf(random: Random): string {
 function promptOf(hostile: string): { prompt: string; hiddenRemoved: number } {
   const composed = composePrompt({
     task: "Review this.",
+    name: "codex-review",
     agentsFile: null,
     nonce: "0123456789abcdef0123",
     pullRequest: {
       number: 1,
+      repository: "acme/app",
+      labels: [],
+      files: [],
       title: "title",
       body: hostile,
       author: "author",

@@ -10,7 +10,7 @@ import { octokitOptions } from "../signer/octokit-options.ts";
 import type { Purpose } from "../signer/purposes.ts";
 import type { Signer } from "../signer/signer.ts";
 
-export { statusOf } from "../signer/github-faults.ts";
+export { askedPauseMs, statusOf } from "../signer/github-faults.ts";
 
 /** How often a request that GitHub limits is sent again; then the step is taken again later. */
 const LIMITED_TRIES_MAX = 2;

@@ -1,4 +1,5 @@
 import {
+  type ChangedFile,
   limits,
   type PullRequestFacts,
   type PullRequestOrigin,
@@ -31,8 +32,8 @@ export interface Reading {
 interface Comparison {
   readonly commits: string[];
   readonly mergeBase: string;
-  /** Paths that differ, old names of renamed files too: the first 300, for GitHub lists no more. */
-  readonly paths: readonly string[];
+  /** The first 300 that differ, for GitHub lists no more. */
+  readonly files: readonly ChangedFile[];
 }
 
 /** What Mayfly reads of pull requests. */
@@ -166,7 +167,7 @@ async function listCommits(
 ): Promise<Comparison> {
   const { owner, name: repo } = place.repository;
   const commits: string[] = [];
-  const paths: string[] = [];
+  const files: ChangedFile[] = [];
   for (let page = 1; ; page++) {
     const { data } = await client.request("GET /repos/{owner}/{repo}/compare/{basehead}", {
       owner,
@@ -177,14 +178,13 @@ async function listCommits(
     });
     commits.push(...data.commits.map(({ sha }) => sha));
     // Only the first page has them.
-    paths.push(
-      ...(data.files ?? []).flatMap(({ filename, previous_filename: before }) => [
-        filename,
-        ...(before === undefined ? [] : [before]),
-      ]),
+    files.push(
+      ...(data.files ?? []).map(({ filename: path, previous_filename: before, additions, deletions }) => {
+        return { path, before: before ?? null, added: additions, removed: deletions };
+      }),
     );
     if (data.commits.length < COMPARE_PAGE || commits.length >= limits.sourceCommitsMax) {
-      return { commits: commits.slice(-limits.sourceCommitsMax), mergeBase: data.merge_base_commit.sha, paths };
+      return { commits: commits.slice(-limits.sourceCommitsMax), mergeBase: data.merge_base_commit.sha, files };
     }
   }
 }

@@ -115,20 +115,24 @@ async function compose(
 ): Promise<ReturnType<typeof composePrompt>> {
   const { pullRequest } = trigger;
   const { head, base } = run.origin;
-  const [agentsFile, { mergeBase, paths }] = await Promise.all([
+  const [agentsFile, { mergeBase, files }] = await Promise.all([
     reading.file("AGENTS.md", base, limits.agentsFileBytesMax),
     reading.commits(run.origin),
   ]);
   return composePrompt({
     task: run.prompt,
+    name: run.task.name,
     agentsFile,
-    agentsFileChanged: paths.some((path) => AGENTS_FILE.test(path)),
+    agentsFileChanged: files.some(({ path, before }) => AGENTS_FILE.test(path) || AGENTS_FILE.test(before ?? "")),
     instructions: instructionsOf(run.origin),
     isStructured: run.task.outputSchema !== null,
     // Unguessable before the run exists, and different for each: a stranger's text cannot contain it.
     nonce: id.replace("_", ""),
     pullRequest: {
       number: pullRequest.number,
+      repository: `${trigger.repository.owner}/${trigger.repository.name}`,
+      labels: pullRequest.labels,
+      files,
       title: pullRequest.title,
       body: pullRequest.body,
       author: pullRequest.author,

@@ -12,16 +12,15 @@ import {
   type Wakeups,
 } from "@mayfly/core";
 import type { Logger } from "pino";
+import { askedPauseMs } from "../github/app.ts";
 import type { Publisher } from "../publish/publisher.ts";
+import { createPauses, type Pauses } from "./pauses.ts";
 import type { Records } from "./records.ts";
 import { createSeldom } from "./seldom.ts";
 import { singleFlight } from "./single-flight.ts";
 
 /** A chain of effects ends by itself; one that does not is a bug, and waits for the next wake-up. */
 const ROUNDS_MAX = 10;
-/** Between two tries of an effect that failed and may succeed later. */
-const RETRY_MS = 2_000;
-
 export interface RunStepsDeps {
   readonly records: Records;
   readonly sources: Sources;
@@ -45,18 +44,19 @@ export interface RunSteps {
  */
 export function createRunSteps(deps: RunStepsDeps): RunSteps {
   const maySay = createSeldom(deps.clock);
-  return { stepRun: singleFlight((id) => stepOnce({ ...deps, maySay }, id)) };
+  const pauses = createPauses(deps.clock);
+  return { stepRun: singleFlight((id) => stepOnce({ ...deps, maySay, pauses }, id)) };
 }
 
-/** With whether something that lasts may be said in the log now. */
-type StepDeps = RunStepsDeps & { readonly maySay: (what: string) => boolean };
+/** With whether something that lasts may be said in the log now, and what is left alone for a while. */
+type StepDeps = RunStepsDeps & { readonly maySay: (what: string) => boolean; readonly pauses: Pauses };
 
 async function stepOnce(deps: StepDeps, id: RunId): Promise<void> {
   let { run, effects } = await deps.records.applyToRun(id, { type: "tick" });
   for (let round = 0; round < ROUNDS_MAX && effects.length > 0; round++) {
     const events: RunEvent[] = [];
     for (const effect of effects) {
-      events.push(...(await perform(deps, run, effect)));
+      events.push(...(await tryToPerform(deps, run, effect)));
     }
     if (events.length === 0) {
       return;
@@ -67,37 +67,49 @@ async function stepOnce(deps: StepDeps, id: RunId): Promise<void> {
   }
 }
 
-async function perform(deps: StepDeps, run: Run, effect: RunEffect): Promise<RunEvent[]> {
+/** An effect that failed is left alone for a while, whoever wakes the run: each try of a publication is many requests. */
+async function tryToPerform(deps: StepDeps, run: Run, effect: RunEffect): Promise<RunEvent[]> {
+  const { pauses, clock } = deps;
+  const what = `${run.id} ${effect.type}`;
+  if (pauses.holds(what)) {
+    return [];
+  }
   try {
-    switch (effect.type) {
-      case "prepare_source":
-        return [{ type: "source_prepared", layout: await deps.sources.ensurePacked(run) }];
-      case "show_progress":
-        await deps.publisher.ensureProgress(run);
-        return [];
-      case "destroy_machine":
-        await deps.records.applyToMachine(effect.machine, { type: "destroy", why: "attempt_ended" });
-        await deps.wakeups.wakeMachine(effect.machine);
-        return [];
-      case "publish":
-        return [await deps.publisher.publish(run)];
-      case "archive":
-        await deps.publisher.cleanUp(run);
-        await deps.storeReceipt(run);
-        await deps.sources.ensureDropped(run.id);
-        return [{ type: "archived" }];
-      default:
-        return assertNever(effect);
-    }
+    const events = await perform(deps, run, effect);
+    pauses.succeeded(what);
+    return events;
   } catch (error) {
-    if (deps.maySay(`${run.id} ${effect.type} ${isAppError(error) ? error.code : ""}`)) {
+    if (deps.maySay(`${what} ${isAppError(error) ? error.code : ""}`)) {
       deps.log.warn({ run: run.id, effect: effect.type, err: error }, "a step of a run failed");
     }
-    const events = whenFailed(deps.clock.now(), run, effect, error);
+    const events = whenFailed(clock.now(), run, effect, error);
     if (events.length === 0) {
-      await deps.wakeups.wakeRun(run.id, RETRY_MS);
+      await deps.wakeups.wakeRun(run.id, pauses.failed(what, askedPauseMs(error, clock.now())));
     }
     return events;
+  }
+}
+
+async function perform(deps: StepDeps, run: Run, effect: RunEffect): Promise<RunEvent[]> {
+  switch (effect.type) {
+    case "prepare_source":
+      return [{ type: "source_prepared", layout: await deps.sources.ensurePacked(run) }];
+    case "show_progress":
+      await deps.publisher.ensureProgress(run);
+      return [];
+    case "destroy_machine":
+      await deps.records.applyToMachine(effect.machine, { type: "destroy", why: "attempt_ended" });
+      await deps.wakeups.wakeMachine(effect.machine);
+      return [];
+    case "publish":
+      return [await deps.publisher.publish(run)];
+    case "archive":
+      await deps.publisher.cleanUp(run);
+      await deps.storeReceipt(run);
+      await deps.sources.ensureDropped(run.id);
+      return [{ type: "archived" }];
+    default:
+      return assertNever(effect);
   }
 }
 

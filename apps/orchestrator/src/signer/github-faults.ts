@@ -1,4 +1,4 @@
-import { AppError, isAppError } from "@mayfly/core";
+import { AppError, type Instant, isAppError } from "@mayfly/core";
 
 /** The HTTP status GitHub answered with, or null if the fault was another. */
 export function statusOf(error: unknown): number | null {
@@ -24,7 +24,31 @@ export async function namingFaults<T>(ask: () => Promise<T>): Promise<T> {
   }
 }
 
+/**
+ * How long GitHub asked to be left alone, ms from now; null if it did not: `retry-after` in seconds, or the end of the
+ * hour whose requests are used up (GitHub's docs, "Rate limits for the REST API").
+ *
+ * @param fault What namingFaults threw.
+ */
+export function askedPauseMs(fault: unknown, now: Instant): number | null {
+  const headers = isAppError(fault, "GITHUB_UNAVAILABLE") ? headersOf(fault.cause) : {};
+  const after = wholeNumber(headers["retry-after"]);
+  if (after !== null) {
+    return after * 1000;
+  }
+  const reset = headers["x-ratelimit-remaining"] === "0" ? wholeNumber(headers["x-ratelimit-reset"]) : null;
+  return reset === null ? null : Math.max(0, reset * 1000 - now);
+}
+
 function isLimited(error: unknown): boolean {
-  const headers = (error as { response?: { headers?: Record<string, unknown> } }).response?.headers;
-  return headers?.["retry-after"] !== undefined || headers?.["x-ratelimit-remaining"] === "0";
+  const headers = headersOf(error);
+  return headers["retry-after"] !== undefined || headers["x-ratelimit-remaining"] === "0";
+}
+
+function headersOf(error: unknown): Record<string, unknown> {
+  return (error as { response?: { headers?: Record<string, unknown> } } | undefined)?.response?.headers ?? {};
+}
+
+function wholeNumber(value: unknown): number | null {
+  return typeof value === "string" && /^\d{1,12}$/.test(value) ? Number(value) : null;
 }
