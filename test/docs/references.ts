@@ -12,6 +12,7 @@ import {
   outputRules,
   type RuleAct,
   textRules,
+  taskSchema,
 } from "@mayfly/core";
 import { configTable } from "@mayfly/core/config-schema";
 import { Refusal } from "../../apps/orchestrator/src/broker/refusal.ts";
@@ -38,6 +39,7 @@ export function generatedFiles(): GeneratedFile[] {
     "docs/reference/model-refusals.md": modelRefusalsPage(),
     "docs/reference/output-rules.md": outputRulesPage(),
     "docs/reference/attacks.md": attacksPage(),
+    "docs/reference/task.schema.json": JSON.stringify(taskSchema),
   };
   return Object.entries(pages).map(([path, text]) => ({ path, text: formatted(path, text) }));
 }

@@ -62,6 +62,7 @@ export * from "./secret.ts";
 export * from "./strict-json.ts";
 export * from "./task-file.ts";
 export { readTaskOption, type TaskOptions } from "./task-options.ts";
+export { taskSchema } from "./task-schema.ts";
 export * from "./task-spec.ts";
 export * from "./trigger.ts";
 export * from "./warm-schedule.ts";

@@ -11,7 +11,7 @@ export type TaskOptions = Partial<Omit<TaskSpec, "name">>;
 type Reading = { readonly ok: true; readonly options: TaskOptions } | { readonly ok: false; readonly problem: string };
 
 /** Efforts the CLI (0.169.0) knows; which of them a model takes is for the model to say. */
-const efforts = ["none", "minimal", "low", "medium", "high", "xhigh", "max", "ultra"] as const;
+export const efforts = ["none", "minimal", "low", "medium", "high", "xhigh", "max", "ultra"] as const;
 export const publications = ["comment", "check", "review", "patch"] as const satisfies readonly Publish[];
 
 /** As in the assignment (protocol.ts), and with nothing in it that a shell, a log or a URL could take amiss. */

@@ -1,3 +1,4 @@
+import { taskSchema } from "@mayfly/core";
 import { Command, Option } from "commander";
 import { runProcess } from "../process/processes.ts";
 import type { FleetSweepFlags } from "./fleet-commands.ts";
@@ -11,6 +12,7 @@ import { runCancel, runList, runView } from "./run-commands.ts";
 import { runLocal } from "./run-local.ts";
 import { serve } from "./serve.ts";
 import { taskCheck } from "./task-check.ts";
+import { readyTasks, taskInit } from "./task-init.ts";
 import type { Terminal } from "./terminal.ts";
 import type { VerifyEc2Flags } from "./verify-ec2.ts";
 
@@ -91,6 +93,21 @@ export async function createProgram(terminal: Terminal, argv: readonly string[])
       "\nOptions: docs/reference/tasks.md. Needs neither the service nor the network, and does not know the operator's limits.\nEnds with 1 when a file has a mistake.",
     )
     .action((files: string[], flags: { json?: boolean }) => doing(taskCheck(terminal, files, flags)));
+  task
+    .command("init")
+    .description("copy ready tasks into a repository, and say what will happen and what to do next")
+    .argument("[folder]", "the repository's root", ".")
+    .addOption(new Option("--task <names...>", "which of them; all if none is named").choices(readyTasks))
+    .option("--json", "print JSON")
+    .addHelpText(
+      "after",
+      "\nWrites .github/codex/labels/<task>.md. A file that is there is left as it is. Asks nobody, and commits nothing.",
+    )
+    .action((folder: string, flags: { task?: string[]; json?: boolean }) => doing(taskInit(terminal, folder, flags)));
+  task
+    .command("schema")
+    .description("print the JSON Schema of a task file's options, for editors and other programs")
+    .action(() => terminal.stdout(`${JSON.stringify(taskSchema, null, 2)}\n`));
 
   const receipt = program.command("receipt").description("receipts: the signed record of each run");
   withState(receipt.command("show").description("a run's receipt as it is stored"))
