@@ -89,15 +89,17 @@ describe("a comment with a command", () => {
     expect(found?.run).toMatchObject({ ending: { outcome: "cancelled", code: "cancel_asked" } });
   });
 
-  it("is run again by retry", async () => {
+  it("is run again by retry, with what was asked beside it", async () => {
     const pull = await bench.open("retry");
-    bench.github.comment(pull, "/codex review", by);
+    bench.github.comment(pull, "/codex review only the locks", by);
     const first = runIdOf(await bench.handOver("issue_comment"));
     bench.github.comment(pull, "/codex retry", by);
     const second = runIdOf(await bench.handOver("issue_comment"));
     expect(second).not.toBe(first);
     const labels = (await bench.runsOn(pull)).map(({ origin }) => origin.label);
     expect(labels).toEqual([LABEL, LABEL]);
+    const asked = (await bench.runsOn(pull)).map(({ origin }) => origin.asked);
+    expect(asked).toEqual(Array(2).fill(expect.objectContaining({ instructions: "only the locks" })));
   });
 
   it("approves exactly the commit it names, on a fork pushed just now too", async () => {
@@ -152,6 +154,44 @@ describe("a command that is refused", () => {
     bench.github.editComment(pull, id, "Never mind.", { by: "triager" });
     expect(await bench.handOver("issue_comment", undefined, "created")).toMatchObject({ reason: "answered: edited" });
     expect(await bench.runsOn(pull)).toEqual([]);
+  });
+});
+
+describe("a comment whose command is obeyed", () => {
+  const reactionsOn = (pull: PullView, id: number) =>
+    bench.github
+      .pullRequest(pull)
+      .comments.find((comment) => comment.id === id)
+      ?.reactions.map(({ content }) => content);
+
+  it("shows that it was seen before GitHub is asked for the rest, and once when it is taken again", async () => {
+    const pull = await bench.open("seen");
+    const id = bench.github.comment(pull, "/codex review", by);
+    bench.github.failNext({ method: "GET", pathPattern: /\/compare\//, status: 404 });
+    await expect(bench.handOver("issue_comment")).rejects.toMatchObject({ status: 404 });
+    expect(reactionsOn(pull, id)).toEqual(["eyes"]);
+    runIdOf(await bench.handOver("issue_comment"));
+    expect(reactionsOn(pull, id)).toEqual(["eyes"]);
+  });
+
+  it("is obeyed where the reaction cannot be left", async () => {
+    const pull = await bench.open("unseen");
+    const id = bench.github.comment(pull, "/codex review", by);
+    bench.github.failNext({ method: "POST", pathPattern: /\/reactions$/, status: 500 });
+    runIdOf(await bench.handOver("issue_comment"));
+    expect(reactionsOn(pull, id)).toEqual([]);
+    const stop = bench.github.comment(pull, "/codex cancel", by);
+    await bench.handOver("issue_comment");
+    expect(reactionsOn(pull, stop)).toEqual(["eyes"]);
+  });
+
+  it("is the only one: nobody else's comment gets a reaction", async () => {
+    const pull = await bench.open("strangers");
+    const asked = bench.github.comment(pull, "/codex review", { by: "triager" });
+    await bench.handOver("issue_comment");
+    const said = bench.github.comment(pull, "Nice.", by);
+    await bench.handOver("issue_comment");
+    expect([asked, said].map((id) => reactionsOn(pull, id))).toEqual([[], []]);
   });
 });
 

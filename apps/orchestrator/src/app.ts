@@ -206,7 +206,7 @@ export async function buildService(deps: ServiceDeps): Promise<Service> {
     records,
     wakeups,
     starter: createRunStarter({ reader, ceiling: deps.policy, modelDefault: deps.modelDefault }),
-    commands: createCommands({ reader, app: deps.github, store, deliveries, labels: deps.policy.labels }),
+    commands: createCommands({ reader, app: deps.github, store, deliveries, labels: deps.policy.labels, log }),
     clock,
     ids,
     log,

@@ -3,7 +3,7 @@ import { emitComment, touch } from "./events.ts";
 import { invalid, notFound, page, stringIn } from "./http.ts";
 import type { Context, Reply } from "./http.ts";
 import { findPull } from "./pull-requests.ts";
-import { commentShape } from "./pull-shapes.ts";
+import { commentShape, reactionShape } from "./pull-shapes.ts";
 import type { Route } from "./router.ts";
 import { appBot } from "./world.ts";
 import type { Comment, Pull, User, World } from "./world.ts";
@@ -21,6 +21,7 @@ export const commentRoutes: readonly Route[] = [
   { method: "GET", path: ONE, auth: "installation", needs: READ, handle: showComment },
   { method: "PATCH", path: ONE, auth: "installation", needs: WRITE, handle: updateComment },
   { method: "DELETE", path: ONE, auth: "installation", needs: WRITE, handle: deleteComment },
+  { method: "POST", path: `${ONE}/reactions`, auth: "installation", needs: WRITE, handle: createReaction },
 ];
 
 /** Writes a comment and sends the event. */
@@ -36,6 +37,7 @@ export function addComment(world: World, pull: Pull, comment: { body: string; by
     createdAt: now,
     updatedAt: now,
     viaApp: comment.viaApp,
+    reactions: [],
   };
   pull.repository.comments.set(added.id, added);
   emitComment(world, { action: "created", pull, comment: added, sender: comment.by });
@@ -101,6 +103,20 @@ function deleteComment(context: Context): Reply {
     sender: appBot(context.world),
   });
   return { status: 204 };
+}
+
+/** 200 and the same one for a reaction that is there already. The request's `content` was checked by the description. */
+function createReaction(context: Context): Reply {
+  const { world } = context;
+  const comment = find(context);
+  const content = stringIn(context.body, "content") ?? "";
+  const user = appBot(world);
+  const before = comment.reactions.find((one) => one.content === content && one.user.id === user.id);
+  const reaction = before ?? { id: world.nextId(), content, user, createdAt: world.now() };
+  if (before === undefined) {
+    comment.reactions.push(reaction);
+  }
+  return { status: before === undefined ? 201 : 200, body: reactionShape(world, reaction) };
 }
 
 function find({ repository, params }: Context): Comment {

@@ -96,6 +96,19 @@ describe("comments", () => {
     expect(github.contractViolations).toEqual([]);
   });
 
+  it("take a reaction once, and only of GitHub's kinds", async () => {
+    const { body } = await ask(`POST ${API}/issues/1/comments`, { body: "one" });
+    const reactions = `POST ${API}/issues/comments/${body.id}/reactions`;
+    const first = await ask(reactions, { content: "eyes" });
+    expect(first).toMatchObject({ status: 201, body: { content: "eyes", user: { login: "mayfly[bot]" } } });
+    expect(await ask(reactions, { content: "eyes" })).toMatchObject({ status: 200, body: { id: first.body.id } });
+    const { body: now } = await ask(`GET ${API}/issues/comments/${body.id}`);
+    expect(now.reactions).toMatchObject({ total_count: 1, eyes: 1, heart: 0 });
+    expect((await ask(`POST ${API}/issues/comments/1/reactions`, { content: "eyes" })).status).toBe(404);
+    expect(github.contractViolations).toEqual([]);
+    expect((await ask(reactions, { content: "sneeze" })).status).toBe(422);
+  });
+
   it("are refused when blank or longer than GitHub takes", async () => {
     expect((await ask(`POST ${API}/issues/1/comments`, { body: "x".repeat(65_536) })).status).toBe(201);
     expect((await ask(`POST ${API}/issues/1/comments`, { body: "x".repeat(65_537) })).status).toBe(422);

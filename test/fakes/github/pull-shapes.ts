@@ -11,7 +11,7 @@ import {
 } from "./shapes.ts";
 import type { Json } from "./shapes.ts";
 import { isoTime } from "./world.ts";
-import type { CheckRun, Comment, Pull, Repository, Review, World } from "./world.ts";
+import type { CheckRun, Comment, Pull, Reaction, Repository, Review, World } from "./world.ts";
 
 /** What only the single pull request's endpoint and webhooks count. */
 export interface PullSize {
@@ -159,8 +159,18 @@ export function commentShape(world: World, repository: Repository, comment: Comm
     updated_at: isoTime(comment.updatedAt),
     body: comment.body,
     author_association: associationOf(repository, comment.author),
-    reactions: reactionsShape(`${url}/reactions`),
+    reactions: reactionsShape(`${url}/reactions`, comment.reactions),
     performed_via_github_app: comment.viaApp ? appIdentity(world, world.app) : null,
+  };
+}
+
+export function reactionShape(world: World, reaction: Reaction): Json {
+  return {
+    id: reaction.id,
+    node_id: nodeId("REA", reaction.id),
+    user: userShape(world, reaction.user),
+    content: reaction.content,
+    created_at: isoTime(reaction.createdAt),
   };
 }
 
@@ -249,6 +259,8 @@ function sideShape(world: World, repository: Repository, side: { ref: string; sh
   };
 }
 
-function reactionsShape(url: string): Json {
-  return { url, total_count: 0, "+1": 0, "-1": 0, laugh: 0, hooray: 0, confused: 0, heart: 0, rocket: 0, eyes: 0 };
+function reactionsShape(url: string, reactions: readonly Reaction[] = []): Json {
+  const contents = ["+1", "-1", "laugh", "hooray", "confused", "heart", "rocket", "eyes"];
+  const counts = contents.map((content) => [content, reactions.filter((one) => one.content === content).length]);
+  return { url, total_count: reactions.length, ...Object.fromEntries(counts) };
 }

@@ -42,6 +42,7 @@ export const servedOperations = [
   ["GET", "/repos/{owner}/{repo}/issues/comments/{comment_id}"],
   ["PATCH", "/repos/{owner}/{repo}/issues/comments/{comment_id}"],
   ["DELETE", "/repos/{owner}/{repo}/issues/comments/{comment_id}"],
+  ["POST", "/repos/{owner}/{repo}/issues/comments/{comment_id}/reactions"],
   ["GET", "/repos/{owner}/{repo}/issues/{issue_number}/labels"],
   ["POST", "/repos/{owner}/{repo}/issues/{issue_number}/labels"],
   ["DELETE", "/repos/{owner}/{repo}/issues/{issue_number}/labels/{name}"],

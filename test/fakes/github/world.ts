@@ -29,6 +29,15 @@ export interface Comment {
   updatedAt: number;
   /** Set when an App wrote it. */
   readonly viaApp: boolean;
+  readonly reactions: Reaction[];
+}
+
+/** One of each content and user at most, as at GitHub. */
+export interface Reaction {
+  readonly id: number;
+  readonly content: string;
+  readonly user: User;
+  readonly createdAt: number;
 }
 
 export interface ReviewComment {

@@ -58,7 +58,7 @@ export const answers = {
 const commandLines = [
   "`/codex TASK [instructions]` runs a task on the head of this pull request",
   "`/codex run SHA TASK [instructions]` runs it if SHA is the head",
-  "`/codex retry` runs the latest task again",
+  "`/codex retry` runs the latest task again, with its instructions",
   "`/codex cancel [TASK]` ends what is running",
   "`/codex status` says what is running and what ran",
 ];

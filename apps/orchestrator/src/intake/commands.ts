@@ -13,10 +13,12 @@ import {
   type Trigger,
   type WebhookPullRequest,
 } from "@mayfly/core";
+import type { Logger } from "pino";
 import type { GitHubApp } from "../github/app.ts";
 import type { PullRequestReader, Reading } from "../github/pull-requests.ts";
 import type { DeliveryStore } from "../store/deliveries.ts";
 import { type Answer, answers, ensureAnswer } from "./answers.ts";
+import { showSeen } from "./reaction.ts";
 
 export interface CommandsDeps {
   readonly reader: PullRequestReader;
@@ -25,6 +27,7 @@ export interface CommandsDeps {
   readonly deliveries: DeliveryStore;
   /** Labels that stand for tasks. */
   readonly labels: readonly string[];
+  readonly log?: Pick<Logger, "warn">;
 }
 
 /** What a command or a pressed button comes to, once GitHub was asked. */
@@ -60,6 +63,9 @@ export function createCommands(deps: CommandsDeps): Commands {
         consider(deps, reading, { asked, at, number }),
       );
       if ("kind" in found) {
+        if (asked.kind === "command" && found.kind !== "said") {
+          await showSeen(deps.app, asked.event, deps.log);
+        }
         return found;
       }
       // Anybody may comment: who may not give commands is told so once on a pull request.
@@ -129,7 +135,9 @@ async function obey(deps: CommandsDeps, reading: Reading, order: Order): Promise
       return answers.help(await tasks());
     case "retry": {
       const [latest] = await runs();
-      return latest === undefined ? answers.nothingToRetry() : start(order, latest.request.task.name, null, null);
+      return latest === undefined
+        ? answers.nothingToRetry()
+        : start(order, latest.request.task.name, null, instructionsOf(latest));
     }
     case "cancel":
       return command.task === null
@@ -222,6 +230,11 @@ async function loadFormer(deps: CommandsDeps, { of, event }: Trigger & { kind: "
   return request?.origin.kind === "pull_request" && request.origin.repository.id === event.repository.id
     ? { origin: request.origin, requestedAt: request.requestedAt }
     : null;
+}
+
+/** Whoever has it run again asks for the same. */
+function instructionsOf({ request: { origin } }: Run): string | null {
+  return origin.kind === "pull_request" && origin.asked?.kind === "comment" ? origin.asked.instructions : null;
 }
 
 /** The newest first. */
