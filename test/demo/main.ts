@@ -2,13 +2,14 @@ import { once } from "node:events";
 import { renderDuration, renderSteps, toTerminal, type Receipt } from "@mayfly/core";
 import { documentOf } from "../../apps/orchestrator/src/cli/run-local-report.ts";
 import type { RunView } from "../../apps/orchestrator/src/web/control-api.ts";
-import { reviewer } from "../fakes/model/reviewer.ts";
+import { inlineReviewer } from "../fakes/model/inline-reviewer.ts";
 import type { PullView } from "../fakes/github/views.ts";
 import { eventually, processesNaming } from "../support/service.ts";
 import { letReadersLeave } from "../support/stdout.ts";
 import { startWorld, type TestWorld } from "../support/world.ts";
 import { MAINTAINER, openDemoPullRequest } from "./open.ts";
 import { type DemoOptions, readOptions, usage } from "./options.ts";
+import { applyPatch, shownReview, withoutMarker } from "./shown.ts";
 
 /** An emulated machine on a busy host takes half a minute; a real model may think for minutes. */
 const RUN_MS = 12 * 60_000;
@@ -48,8 +49,8 @@ async function main(args: readonly string[]): Promise<number> {
   );
   tellAt("starting the service, with a stand-in for GitHub");
   const world = await startWorld({
-    ...(key === "" ? { script: reviewer } : { realModel: { ...model, key } }),
-    environment: { MAYFLY_LOG_LEVEL: "warn", ...passedOn() },
+    ...(key === "" ? { script: inlineReviewer } : { realModel: { ...model, key } }),
+    environment: { MAYFLY_LOG_LEVEL: "warn", MAYFLY_PUBLICATIONS: "comment,check,review,patch", ...passedOn() },
     onLog: (line) => tell(line.startsWith("{") ? `           ${line}` : `          ${line}`),
   });
   try {
@@ -84,24 +85,49 @@ async function show(world: TestWorld, options: DemoOptions, model: { name: strin
   const view = await follow(world, id);
   const after = world.github.pullRequest(pull);
   const comment = after.comments.at(-1)?.body ?? null;
+  const review = shownReview(after);
   const machine = view.run.gone.at(-1)?.machine ?? null;
   const isGone = machine !== null && (await processesNaming(machine)).length === 0;
   const receipt = view.receipt as Receipt | null;
-  tell(`\n--- the comment on ${pull.url} ---\n${toTerminal(comment ?? "there is none")}\n--- end of the comment ---\n`);
+  tell(
+    `\n--- the comment on ${pull.url} ---\n${toTerminal(withoutMarker(comment ?? "there is none"))}\n--- end of the comment ---\n`,
+  );
+  tell(`--- the review, beside the lines ---\n${toTerminal(review ?? "there is none")}\n--- end of the review ---\n`);
   tell(`--- the receipt ---\n${toTerminal(JSON.stringify(receipt, null, 2))}\n--- end of the receipt ---\n`);
   const isPublished = comment !== null && comment.includes(id);
   tellAt(isPublished ? "the comment is on the pull request" : "THE COMMENT IS NOT ON THE PULL REQUEST");
   tellAt(isGone ? `the machine ${machine} is gone` : "THE MACHINE IS NOT GONE");
+  const applied = await press(world, after);
   if (options.keep) {
     await keep(world, pull);
   }
   if (options.json && view.run.phase === "done") {
     const { publication } = view.run;
-    const shown = { kind: publication.kind, url: publication.url, body: comment };
+    const shown = {
+      kind: publication.kind,
+      url: publication.url,
+      body: comment,
+      review,
+      applied,
+    };
     process.stdout.write(`${JSON.stringify({ ...documentOf(view.run, receipt, model), publication: shown })}\n`);
   }
   const isAnswered = view.run.phase === "done" && view.run.ending.outcome === "succeeded";
-  return isPublished && isGone && isAnswered ? 0 : 1;
+  // The scripted model mends the planted bug; what a real one does with other code is its own affair.
+  const isWhole = world.model === null || options.repository !== null || (review !== null && applied !== null);
+  return isPublished && isGone && isAnswered && isWhole ? 0 : 1;
+}
+
+/** The one button of the demo, and what came of it. */
+async function press(world: TestWorld, pull: PullView): Promise<string | null> {
+  const applied = await applyPatch(world.github, pull, async () => world.service().log().slice(-4_000));
+  if (applied === null) {
+    tellAt("there is no patch to apply: Codex changed no files");
+    return null;
+  }
+  tellAt(`${MAINTAINER} pressed "Apply patch", which is commit ${applied.commit} on the branch ${pull.headRef}`);
+  tell(toTerminal(applied.lines.map((line) => `           ${line}`).join("\n")));
+  return applied.commit;
 }
 
 /** Tells each step as it happens, until the run has ended and its receipt is stored. */

@@ -14,7 +14,7 @@ export const usage = `npm run demo [-- options]
 
 Opens a pull request in a stand-in for GitHub, adds a label, and shows how the real service runs the real Codex on it
 in a real virtual machine. With OPENAI_API_KEY set (and OPENAI_BASE_URL, MAYFLY_MODEL if wanted) the real model
-answers, else a scripted one.
+answers, else a scripted one. The review stands beside its lines, and a patch that Codex made is applied by its button.
 
   --json             print one JSON document as the last line of standard output
   --keep             leave everything running and print the addresses; Ctrl-C ends it

@@ -15,10 +15,12 @@ export function taskFile(): string {
 sandbox: workspace-write
 effort: high
 timeout: 10m
-publish: [comment, check]
+publish: [comment, check, review, patch]
 ---
-Review what this pull request changes. Look at the diff first. Report defects a maintainer would want to know of
-before merging, each with its file and line, the worst first. If you find none, say so.
+Review what pull request {{ number }} of {{ repository }} changes. Look at the diff first. Report defects a maintainer
+would want to know of before merging, each with its file and line, the worst first. If you find none, say so.
+
+Mend in the working tree what a change of a line or two mends; it is offered as a patch.
 `;
 }
 
