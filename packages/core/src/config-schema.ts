@@ -2,22 +2,18 @@ import { z } from "zod";
 import { BudgetSettings, PriceSettings } from "./budget-settings.ts";
 import { appKeySettings } from "./config-app-key.ts";
 import { FleetSection } from "./config-fleet.ts";
+import { PolicySection } from "./config-policy.ts";
 import { Role, roles } from "./config-roles.ts";
 import { limits } from "./limits.ts";
-import { MODEL_SHAPE_HEADER, SafetyStrategy } from "./protocol.ts";
-import { setting, settingRows, wholeNumber } from "./setting.ts";
-import { publications } from "./task-options.ts";
+import { MODEL_SHAPE_HEADER } from "./protocol.ts";
+import { LIST_MAX, listOf, setting, settingRows, Text, wholeNumber } from "./setting.ts";
 
-const RUN_MINUTES_MAX = 24 * 60;
-const LIST_MAX = 1_000;
-const TEXT_CHARS_MAX = 1_024;
 /** A key must outlast the making of the next one, and a service that is down for a day leaves none behind. */
 const KEY_SECONDS_MIN = 300;
 const KEY_SECONDS_MAX = 24 * 60 * 60;
 /** GitHub's own advice for webhook secrets is high entropy; shorter than this can be guessed. */
 const WEBHOOK_SECRET_CHARS_MIN = 16;
 
-const Text = z.string().min(1).max(TEXT_CHARS_MAX);
 const Path = Text.refine((path) => !path.includes("\0"), "must be a path");
 const Url = Text.refine(isBaseUrl, "must be an http or https address without user, query or fragment").transform(
   (url) => url.replace(/\/+$/, ""),
@@ -39,11 +35,8 @@ const HeaderPrefix = z
   .string()
   .max(64)
   .regex(/^[\x20-\x7e]*$/, "must be printable ASCII characters");
-const listOf = <T extends z.ZodType<string>>(item: T): z.ZodArray<T> => z.array(item).min(1).max(LIST_MAX);
 
 const logLevels = ["trace", "debug", "info", "warn", "error", "fatal", "silent"] as const;
-/** All but `unsafe`, which an operator must name. */
-const strategiesByDefault: readonly SafetyStrategy[] = ["unprivileged-user", "drop-sudo", "read-only"];
 
 const issuers = ["static", "openai-service-account", "compatible"] as const;
 /** Where model calls go when nothing else is said. */
@@ -272,49 +265,6 @@ const Model = z.strictObject({
   prices: PriceSettings.prefault({}),
 });
 
-const Policy = z.strictObject({
-  labels: setting(
-    {
-      environment: "MAYFLY_LABELS",
-      description: "Labels that start runs. `*` stands for any characters but `/`; case does not count.",
-    },
-    listOf(Text).default(["codex-*"]),
-  ),
-  repositories: setting(
-    {
-      environment: "MAYFLY_REPOSITORIES",
-      description: "Repositories that may have runs, as `owner/name`, with `*` as above.",
-    },
-    listOf(Text.regex(/^[^/]+\/[^/]+$/, "must be owner/name")).default(["*/*"]),
-  ),
-  models: setting(
-    { environment: "MAYFLY_MODELS", description: "Models that tasks may name, with `*` as above." },
-    listOf(Text).default(["*"]),
-  ),
-  safety_strategies: setting(
-    {
-      environment: "MAYFLY_SAFETY_STRATEGIES",
-      description:
-        "Safety strategies that tasks may name. `unsafe`, Codex as root in its machine, only if it is named.",
-    },
-    listOf(SafetyStrategy).default([...strategiesByDefault]),
-  ),
-  publications: setting(
-    {
-      environment: "MAYFLY_PUBLICATIONS",
-      description: "What tasks may put on a pull request. `comment` or `check` must be among them.",
-    },
-    // A task that names none gets neither a review nor a patch, and every run shows how it ended.
-    listOf(z.enum(publications))
-      .refine((names) => names.includes("comment") || names.includes("check"), "must name comment or check")
-      .default(publications.filter((name) => name !== "patch")),
-  ),
-  run_minutes_max: setting(
-    { environment: "MAYFLY_RUN_MINUTES_MAX", description: "The longest timeout that a task may name, in minutes." },
-    wholeNumber(1, RUN_MINUTES_MAX).default(limits.runMsMax / 60_000),
-  ),
-});
-
 /** The file, and the environment over it, as an operator writes them. */
 export const ConfigSchema = z.strictObject({
   roles: setting(
@@ -366,7 +316,7 @@ export const ConfigSchema = z.strictObject({
   listen: Listen.prefault({}),
   model: Model.prefault({}),
   budgets: BudgetSettings.prefault({}),
-  policy: Policy.prefault({}),
+  policy: PolicySection.prefault({}),
   fleet: FleetSection.prefault({}),
 });
 export type ConfigSchema = z.infer<typeof ConfigSchema>;

@@ -1,5 +1,10 @@
 import { z } from "zod";
 
+/** Values of a setting that is a list: beyond this a file was pasted by mistake. */
+export const LIST_MAX = 1_000;
+/** The longest address or path that anybody sets. */
+const TEXT_CHARS_MAX = 1_024;
+
 /** What a setting's schema carries besides its rules: one place for its environment name and its meaning. */
 interface SettingMeta {
   readonly environment: string;
@@ -23,6 +28,14 @@ export interface SettingRow {
 /** Marks a schema as one setting. Call it last: what is wrapped around it later hides the mark. */
 export function setting<T extends z.ZodType>(meta: SettingMeta, schema: T): T {
   return schema.describe(meta.description).meta({ ...meta });
+}
+
+/** Any text but none. */
+export const Text = z.string().min(1).max(TEXT_CHARS_MAX);
+
+/** One value at least. */
+export function listOf<T extends z.ZodType<string>>(item: T): z.ZodArray<T> {
+  return z.array(item).min(1).max(LIST_MAX);
 }
 
 /** A setting in whole numbers. One message for every way to miss it. */

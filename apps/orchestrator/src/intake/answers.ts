@@ -1,4 +1,4 @@
-import { type DeliveryId, INSTRUCTIONS_CHARS_MAX, type RepositoryEvent, type Run } from "@mayfly/core";
+import { type DeliveryId, INSTRUCTIONS_CHARS_MAX, type Instant, type RepositoryEvent, type Run } from "@mayfly/core";
 import { type GitHubApp, MAKE_ONCE } from "../github/app.ts";
 
 /** What is said on the pull request. Our own words; whatever came from elsewhere stands in a code span. */
@@ -63,17 +63,27 @@ const commandLines = [
   "`/codex status` says what is running and what ran",
 ];
 
-/** Says it once for one command. Looks for its own words first: a step may be taken again. */
+/**
+ * Says it once for one command. Looks for its own words first: a step may be taken again.
+ *
+ * @param answer `at` is when the command was given: no answer is older.
+ */
 export async function ensureAnswer(
   app: GitHubApp,
-  { event, number, key, text }: { event: RepositoryEvent; number: number; key: DeliveryId; text: string },
+  {
+    event,
+    number,
+    key,
+    text,
+    at,
+  }: { event: RepositoryEvent; number: number; key: DeliveryId; text: string; at: Instant },
 ): Promise<void> {
   const { installation, repository } = event;
   const marker = `<!-- mayfly:answer=${key} -->`;
   const where = { owner: repository.owner, repo: repository.name, issue_number: number };
   const { id: appId } = await app.identity();
   await app.withClient("answer", { installation, repository }, async (client) => {
-    const since = new Date(Date.now() - LOOK_BACK_MS).toISOString();
+    const since = new Date(at - CLOCKS_MS).toISOString();
     const { data } = await client.request("GET /repos/{owner}/{repo}/issues/{issue_number}/comments", {
       ...where,
       since,
@@ -93,8 +103,8 @@ export async function ensureAnswer(
   });
 }
 
-/** A step that was interrupted is taken again within moments. */
-const LOOK_BACK_MS = 60 * 60 * 1_000;
+/** Ours and GitHub's may differ by so much. */
+const CLOCKS_MS = 60 * 60 * 1_000;
 
 function statusText(runs: readonly Run[]): string {
   const lines = runs.slice(0, RUNS_MAX).map((run) => {

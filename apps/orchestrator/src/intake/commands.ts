@@ -72,7 +72,7 @@ export function createCommands(deps: CommandsDeps): Commands {
       const isOnce = found.name === "lacks_write";
       const about = `told/${repository.id}/${number}/${event.sender.id}`;
       if (!isOnce || (await deps.deliveries.claimMeaning(about, id)).first) {
-        await ensureAnswer(deps.app, { event, number, key: id, text: found.text });
+        await ensureAnswer(deps.app, { event, number, key: id, text: found.text, at });
       }
       return { kind: "said", reason: `answered: ${found.name}` };
     },
