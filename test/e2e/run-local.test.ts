@@ -4,6 +4,7 @@ import { chmod, mkdir, mkdtemp, readdir, rm, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { hostEnvironment } from "../support/host-environment.ts";
 import { decide, run, say } from "../fakes/model/script.ts";
 import { eventually, processesNaming } from "../support/service.ts";
 import { createFakeModel, type FakeModel } from "../fakes/model/server.ts";
@@ -47,7 +48,7 @@ interface Ended {
 function start(args: readonly string[], environment: Record<string, string>): ChildProcess {
   return spawn(process.execPath, [MAIN, "run", "local", ...args], {
     cwd: folder,
-    env: { PATH: process.env["PATH"] ?? "", HOME: process.env["HOME"] ?? "/", TMPDIR: scratch, ...environment },
+    env: { ...hostEnvironment(), TMPDIR: scratch, ...environment },
     stdio: ["ignore", "pipe", "pipe"],
   });
 }

@@ -1,6 +1,7 @@
 import { spawn } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { expect } from "vitest";
+import { hostEnvironment } from "../support/host-environment.ts";
 import { askService } from "../../apps/orchestrator/src/cli/control-client.ts";
 import type { DeliveryRecord } from "../../apps/orchestrator/src/store/deliveries.ts";
 import type { RunView } from "../../apps/orchestrator/src/web/control-api.ts";
@@ -162,7 +163,7 @@ export async function mayfly(
   environment: Readonly<Record<string, string>> = {},
 ): Promise<{ code: number | null; stdout: string; stderr: string }> {
   const child = spawn(process.execPath, [main, ...args], {
-    env: { PATH: process.env["PATH"] ?? "/usr/bin:/bin", HOME: process.env["HOME"] ?? "/", ...environment },
+    env: { ...hostEnvironment(), ...environment },
     stdio: ["ignore", "pipe", "pipe"],
     timeout: COMMAND_MS,
   });

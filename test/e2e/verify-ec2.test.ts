@@ -4,6 +4,7 @@ import { readFile } from "node:fs/promises";
 import { type AddressInfo, createServer } from "node:net";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { hostEnvironment } from "../support/host-environment.ts";
 import { loadDoorKeys } from "../../apps/orchestrator/src/broker/enrolment/door-keys.ts";
 import { type Ec2Fake, startEc2Fake } from "../fakes/ec2/server.ts";
 import { addTemplate, createTestClient } from "../fakes/ec2/testing.ts";
@@ -89,8 +90,7 @@ async function settings(port: number): Promise<Record<string, string>> {
   client.destroy();
   const { place, credentials } = ec2;
   return {
-    PATH: process.env["PATH"] ?? "/usr/bin:/bin",
-    HOME: process.env["HOME"] ?? "/",
+    ...hostEnvironment(),
     AWS_ACCESS_KEY_ID: credentials.accessKeyId,
     AWS_SECRET_ACCESS_KEY: credentials.secretAccessKey,
     MAYFLY_STATE_DIR: state.path,

@@ -74,6 +74,12 @@ async function labelPull(world: TestWorld, asked: Asked): Promise<PullView> {
   return pull;
 }
 
+/** What the service logged of the machines that served a run: why one of them was lost. */
+function whatBecameOf(gone: readonly { readonly machine: string }[], log: string): string {
+  const ofThem = log.split("\n").filter((line) => gone.some(({ machine }) => line.includes(machine)));
+  return `its machines:\n${JSON.stringify(gone)}\n${ofThem.join("\n").slice(-8_000)}\n`;
+}
+
 /** The id of the one run of a pull request, or null while there is none. Fails when there are two. */
 async function runOf(world: TestWorld, { repo, number }: PullView): Promise<string | null> {
   const mine = (await world.control.list().catch(() => [])).filter(({ about }) =>
@@ -103,7 +109,7 @@ export async function expectEnd(
   const { detail } = run.ending;
   // The detail is in it so that a failure says why.
   expect(run.ending).toEqual({ outcome, code, detail });
-  expect(attempts).toContain(run.epoch);
+  expect(attempts, whatBecameOf(run.gone, world.service().log())).toContain(run.epoch);
   await expectNoMachineOf(world, view);
 
   const after = world.github.pullRequest(pull);

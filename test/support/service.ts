@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
+import { hostEnvironment } from "./host-environment.ts";
 import { askService } from "../../apps/orchestrator/src/cli/control-client.ts";
 import type { RunSummary, RunView } from "../../apps/orchestrator/src/web/control-api.ts";
 
@@ -52,7 +53,7 @@ export async function startService(
 ): Promise<RunningService> {
   const program = entry === null ? [`${root}/apps/orchestrator/src/main.ts`, "serve"] : [entry];
   const child = spawn(process.execPath, program, {
-    env: { PATH: process.env["PATH"] ?? "/usr/bin:/bin", HOME: process.env["HOME"] ?? "/", ...environment },
+    env: { ...hostEnvironment(), ...environment },
     // A group of its own: Ctrl-C is for whoever started it, who ends its runs before it ends the service.
     detached: true,
     stdio: ["ignore", "pipe", "pipe", entry === null ? "ignore" : "ipc"],

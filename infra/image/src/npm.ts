@@ -29,7 +29,7 @@ export async function fetchNpmPackage(options: {
   await mkdir(dir);
   await runTool({
     command: "npm",
-    args: ["pack", "--ignore-scripts", "--silent", "--pack-destination", dir, `${name}@${version}`],
+    args: ["pack", "--ignore-scripts", "--loglevel=error", "--pack-destination", dir, `${name}@${version}`],
     cwd: dir,
     timeoutMs: FETCH_MS,
     ...(options.signal === undefined ? {} : { signal: options.signal }),
