@@ -19,6 +19,7 @@ import { createLog } from "../../apps/orchestrator/src/host/log.ts";
 import { createPublisher, type Publisher } from "../../apps/orchestrator/src/publish/publisher.ts";
 import { createRecheckRun, type RecheckRun } from "../../apps/orchestrator/src/runs/recheck-run.ts";
 import { createPemAppKey } from "../../apps/orchestrator/src/signer/app-key.ts";
+import { namingFaults } from "../../apps/orchestrator/src/signer/github-faults.ts";
 import { openSigner } from "../../apps/orchestrator/src/signer/open-signer.ts";
 import type { Signer } from "../../apps/orchestrator/src/signer/signer.ts";
 import { createStickyStore } from "../../apps/orchestrator/src/store/stickies.ts";
@@ -77,7 +78,10 @@ export async function openGitHub(context: AttackContext): Promise<GitHubBench> {
           return { result, machines, spend };
         },
         stickies: createStickyStore({ redis: redis.redis, prefix: redis.prefix() }),
+        content: { used: async () => 0, add: async () => undefined },
         recheck,
+        loadRun: async () => null,
+        readEvents: async () => [],
         listLiveRuns: async () => [],
         githubHost: "github.com",
         findSecrets: async (texts) => texts.flatMap((text) => findSecrets(text, [])),
@@ -124,7 +128,7 @@ function appOf(signer: Signer, url: string): GitHubApp {
   const withToken: GitHubApp["withToken"] = async (purpose, { installation, repository }, use) => {
     const { token } = await signer.mint({ purpose, installation, repository: repository.id });
     try {
-      return await use(token);
+      return await namingFaults(() => use(token));
     } finally {
       await signer.revoke(token);
     }
@@ -135,6 +139,7 @@ function appOf(signer: Signer, url: string): GitHubApp {
     withClient: (purpose, place, use) =>
       withToken(purpose, place, (token) => use(new Octokit({ baseUrl: url, auth: token }))),
     identity: async () => (await signer.asApp("GET /app", {})).data,
+    onWrite: () => undefined,
   };
 }
 

@@ -167,8 +167,8 @@ describe("a comment whose command is obeyed", () => {
   it("shows that it was seen before GitHub is asked for the rest, and once when it is taken again", async () => {
     const pull = await bench.open("seen");
     const id = bench.github.comment(pull, "/codex review", by);
-    bench.github.failNext({ method: "GET", pathPattern: /\/compare\//, status: 404 });
-    await expect(bench.handOver("issue_comment")).rejects.toMatchObject({ status: 404 });
+    bench.github.failNext({ method: "GET", pathPattern: /\/compare\//, status: 500 });
+    await expect(bench.handOver("issue_comment")).rejects.toMatchObject({ code: "GITHUB_UNAVAILABLE" });
     expect(reactionsOn(pull, id)).toEqual(["eyes"]);
     runIdOf(await bench.handOver("issue_comment"));
     expect(reactionsOn(pull, id)).toEqual(["eyes"]);

@@ -140,7 +140,8 @@ describe("a run whose App is taken away", () => {
     });
     await expectGone(view);
     expect(view.run).toMatchObject({ publication: { kind: "none" } });
-    expect(world.github.pullRequest(pull).comments).toEqual([]);
+    const bodies = world.github.pullRequest(pull).comments.map(({ body }) => body);
+    expect(bodies).toEqual([expect.stringContaining("### Running: ")]);
     expect(await handled(world, sent(world, "installation", "deleted").guid)).toMatchObject({
       state: "applied",
       reason: "the App was uninstalled: runs ended: 1",

@@ -174,7 +174,7 @@ describe("the tokens of a run", () => {
     const gone = view.run.times.machine_gone ?? Number.NaN;
     const early = tokens.filter(({ mintedAt }) => mintedAt < gone).map(purposeOf);
     const late = tokens.filter(({ mintedAt }) => mintedAt >= gone).map(purposeOf);
-    expect([...new Set(early)].toSorted()).toEqual(["progress", "read", "source"]);
+    expect([...new Set(early)].toSorted()).toEqual(["answer", "progress", "read", "source"]);
     expect(late).toContain("publish");
     expect(late).not.toContain("source");
   });
@@ -189,6 +189,7 @@ describe("the tokens of a run", () => {
     const reading = [...used("read"), ...used("source")].filter((use) => use !== "DELETE /installation/token");
     expect(reading.filter((use) => !/^(GET|POST \/[^ ]+\/git-upload-pack$)/.test(use))).toEqual([]);
     expect([...used("progress")].filter((use) => !/check-runs|installation\/token/.test(use))).toEqual([]);
+    expect([...used("answer")].filter((use) => !/comments|installation\/token/.test(use))).toEqual([]);
     expect(
       [...used("publish")].filter((use) => !/check-runs|comments|labels|pulls|installation\/token/.test(use)),
     ).toEqual([]);
@@ -218,6 +219,7 @@ function purposeOf({ permissions }: Readonly<TokenRecord>): string {
     "contents:read pull_requests:read": "read",
     "contents:read": "source",
     "checks:write": "progress",
+    "pull_requests:write": "answer",
     "checks:write pull_requests:write": "publish",
   };
   return purposes[text] ?? text;

@@ -77,7 +77,7 @@ async function labelPull(world: TestWorld, asked: Asked): Promise<PullView> {
 /** What the service logged of the machines that served a run: why one of them was lost. */
 function whatBecameOf(gone: readonly { readonly machine: string }[], log: string): string {
   const ofThem = log.split("\n").filter((line) => gone.some(({ machine }) => line.includes(machine)));
-  return `its machines:\n${JSON.stringify(gone)}\n${ofThem.join("\n").slice(-8_000)}\n`;
+  return `They are gone:\n${JSON.stringify(gone)}\n${ofThem.join("\n").slice(-8_000)}\n`;
 }
 
 /** The id of the one run of a pull request, or null while there is none. Fails when there are two. */
@@ -109,7 +109,9 @@ export async function expectEnd(
   const { detail } = run.ending;
   // The detail is in it so that a failure says why.
   expect(run.ending).toEqual({ outcome, code, detail });
-  expect(attempts, whatBecameOf(run.gone, world.service().log())).toContain(run.epoch);
+  if (!attempts.includes(run.epoch)) {
+    throw new Error(`${run.epoch} machines served it. ${whatBecameOf(run.gone, world.service().log())}`);
+  }
   await expectNoMachineOf(world, view);
 
   const after = world.github.pullRequest(pull);

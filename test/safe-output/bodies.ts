@@ -1,6 +1,8 @@
 import { limits } from "@mayfly/core";
+import { renderActivity } from "../../packages/core/src/render/activity.ts";
 import { renderCheck } from "../../packages/core/src/render/check.ts";
 import { renderComment, renderProgressComment, type ReportInput } from "../../packages/core/src/render/comment.ts";
+import { renderEarlier } from "../../packages/core/src/render/earlier.ts";
 import type { EndedRun } from "../../packages/core/src/render/receipt.ts";
 import type { Run } from "../../packages/core/src/run.ts";
 import { findLive } from "./oracle.ts";
@@ -12,7 +14,10 @@ const COMMAND = /^\s*(?:\/[a-z]|::|@)|^\s*##\[/im;
 const OURS: ReadonlySet<string> = new Set([
   "html <!-- mayfly:run=run_01kq3v9d5e0123456789 -->\n",
   "html <details>\n<summary>How this was run</summary>\n",
+  "html <details>\n<summary>The result before this one</summary>\n",
+  "html <details>\n<summary>The last commands it ran: 1, not ended well: 1</summary>\n",
   "html </details>",
+  "html </details>\n",
 ]);
 /** GitHub's bound for the title of a check. */
 const TITLE_CHARS_MAX = 255;
@@ -27,8 +32,17 @@ export interface Bodies {
 export function bodiesOf(run: Run, input: ReportInput): Bodies {
   const { title, summary } = renderCheck(run, { ...input, now: run.createdAt + 61_000 });
   const isEnded = run.phase === "publishing" || run.phase === "done";
-  const comment = isEnded ? renderComment(run, input) : renderProgressComment(run, { now: run.createdAt + 61_000 });
-  return { titles: [title], markdown: [summary, comment] };
+  const now = run.createdAt + 61_000;
+  const comment = isEnded ? renderComment(run, input) : renderProgressComment(run, { now });
+  const earlier = isEnded ? renderEarlier(run, input) : undefined;
+  const text = input.answer ?? "";
+  const activity = renderActivity(
+    { todo: [{ text, completed: true }], commands: [{ command: text, exitCode: 1 }] },
+    input,
+  );
+  const comments =
+    earlier === undefined ? [comment] : [comment, renderComment(run as EndedRun, { ...input, earlier, activity })];
+  return { titles: [title], markdown: [summary, ...comments] };
 }
 
 /** Everything that is wrong with them, as another parser reads them; empty if nothing is. */

@@ -17,6 +17,7 @@ import { decideRun } from "../../packages/core/src/decide-run.ts";
 import { createContext } from "../attack/context.ts";
 import { after, eventsUntilPublishing, type GitHubBench, MAINTAINER, openGitHub } from "../attack/github-bench.ts";
 import type { PullView } from "../fakes/github/views.ts";
+import { createStickies } from "./publishing.ts";
 
 const README = "# Shelf\n\nMore.\n";
 const NEW = "# Shelf\n\nMuch more.\r\n\u00e9";
@@ -71,8 +72,11 @@ async function offer(files: readonly Change[], fork = false): Promise<Offered> {
   const publisher = createPublisher({
     app: bench.app,
     facts,
-    stickies: { get: async () => null, set: async () => undefined },
+    stickies: createStickies(),
+    content: { used: async () => 0, add: async () => undefined },
     recheck: bench.recheck,
+    loadRun: async () => null,
+    readEvents: async () => [],
     listLiveRuns: async () => [],
     githubHost: "github.com",
     findSecrets: async (texts) => texts.flatMap((text) => findSecrets(text, [])),

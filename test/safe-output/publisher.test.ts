@@ -1,4 +1,4 @@
-import { type Result, ResultFrame, type RunEvent, type RunFacts } from "@mayfly/core";
+import { type AgentEvent, type Result, ResultFrame, type RunEvent, type RunFacts } from "@mayfly/core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { createContext } from "../attack/context.ts";
 import { after, type GitHubBench, MAINTAINER, openGitHub } from "../attack/github-bench.ts";
@@ -150,6 +150,28 @@ describe("a result that holds a credential (E_SECRET)", () => {
     await expect(publisher.publish(run)).rejects.toThrow("the broker does not answer");
     expect(shownOn(bench, pull)).toBe("[[],[]]");
     expect(requests).toEqual([]);
+  });
+});
+
+describe("how Codex worked", () => {
+  const events = (text: string): AgentEvent[] => [
+    {
+      type: "codex",
+      line: JSON.stringify({ type: "item.updated", item: { type: "todo_list", items: [{ text, completed: true }] } }),
+    },
+  ];
+
+  it("is with the answer, as a checklist", async () => {
+    const { run, pull } = await ready(bench);
+    await publisherOf(bench, saying("Fine."), { events: events("Read the diff") }).publisher.publish(run);
+    expect(bench.github.pullRequest(pull).comments[0]?.body).toContain("\n\n- [x] Read the diff\n\n");
+  });
+
+  it("is withheld with everything else when a credential stands in it", async () => {
+    const { run, pull } = await ready(bench);
+    const { publisher } = publisherOf(bench, saying("Fine."), { events: events(`Use ${SECRET}`) });
+    expect(await publisher.publish(run)).toMatchObject({ type: "ending_changed", ending: { code: "answer_withheld" } });
+    expect(shownOn(bench, pull)).not.toContain(SECRET);
   });
 });
 

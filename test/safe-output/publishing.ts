@@ -1,4 +1,5 @@
 import {
+  type AgentEvent,
   findSecrets,
   type PullRequestOrigin,
   type Result,
@@ -10,6 +11,7 @@ import {
 import type { GitHubApp, GitHubClient } from "../../apps/orchestrator/src/github/app.ts";
 import { createLog } from "../../apps/orchestrator/src/host/log.ts";
 import { createPublisher, type Publisher } from "../../apps/orchestrator/src/publish/publisher.ts";
+import type { ShownResults, StickyStore } from "../../apps/orchestrator/src/store/stickies.ts";
 import { reportInput } from "../../packages/core/src/render/run.fixture.ts";
 import { after, eventsUntilPublishing, type GitHubBench } from "../attack/github-bench.ts";
 import type { PullView } from "../fakes/github/views.ts";
@@ -26,12 +28,21 @@ interface Request {
 export function publisherOf(
   bench: GitHubBench,
   facts: (run: Run) => RunFacts,
-  options: { findSecrets?: (texts: readonly string[]) => Promise<readonly SecretHit[]> } = {},
+  options: {
+    findSecrets?: (texts: readonly string[]) => Promise<readonly SecretHit[]>;
+    /** What the installation has written in this hour. */
+    contentUsed?: () => number;
+    now?: () => number;
+    /** A run there is a record of. */
+    earlier?: Run;
+    stickies?: StickyStore;
+    /** What the agent told while the run went on. */
+    events?: AgentEvent[];
+  } = {},
 ): { publisher: Publisher; requests: Request[]; log: () => string } {
   const requests: Request[] = [];
   const lines: string[] = [];
   const { log } = createLog({ level: "info", write: (line) => void lines.push(line) });
-  const stickies = new Map<string, number>();
   const app: GitHubApp = {
     ...bench.app,
     withClient: (purpose, place, use) =>
@@ -46,18 +57,30 @@ export function publisherOf(
   const publisher = createPublisher({
     app,
     facts: async (run) => facts(run),
-    stickies: {
-      get: async (name) => stickies.get(name) ?? null,
-      set: async (name, comment) => void stickies.set(name, comment),
-    },
+    stickies: options.stickies ?? createStickies(),
+    content: { used: async () => options.contentUsed?.() ?? 0, add: async () => undefined },
     recheck: bench.recheck,
+    loadRun: async (id) => (options.earlier?.id === id ? { value: options.earlier, version: 1 } : null),
+    readEvents: async () => options.events ?? [],
     listLiveRuns: async () => [],
     githubHost: "github.com",
     findSecrets: options.findSecrets ?? (async (texts) => texts.flatMap((text) => findSecrets(text, [SECRET]))),
-    clock: { now: () => Date.now() },
+    clock: { now: options.now ?? (() => Date.now()) },
     log,
   });
   return { publisher, requests, log: () => lines.join("") };
+}
+
+/** What is known of comments, in memory. */
+export function createStickies(): StickyStore {
+  const comments = new Map<string, number>();
+  const results = new Map<string, ShownResults>();
+  return {
+    get: async (name) => comments.get(name) ?? null,
+    set: async (name, comment) => void comments.set(name, comment),
+    results: async (name) => results.get(name) ?? null,
+    setResults: async (name, shown) => void results.set(name, shown),
+  };
 }
 
 /** The fixture's facts with another result. */

@@ -83,6 +83,7 @@ export function createStormGitHub(options: { chance: Chance; lostReplies: number
       asApp: () => Promise.reject(new AppError("GITHUB_UNAVAILABLE", "the storm has no deliveries")),
       withToken: () => Promise.reject(new AppError("GITHUB_UNAVAILABLE", "the storm lends no tokens")),
       identity: async () => ({ id: APP_ID, slug: "mayfly" }),
+      onWrite: () => undefined,
       withClient: (_purpose, _place, use) =>
         use({
           request: (route: string, asked: Asked) => life.ask(() => request(route, asked)),

@@ -46,6 +46,7 @@ import { sealReceipt, type SignReceipt } from "./signer/seal-receipt.ts";
 import { createSources, type SourceKeeper } from "./source/sources.ts";
 import { archiveFolder, createFolderArchive } from "./store/archive.ts";
 import { connectForCommands, connectForQueue, type RedisAddress, waitUntilReady } from "./store/connection.ts";
+import { createContentCount } from "./store/content.ts";
 import { createDeliveryStore } from "./store/deliveries.ts";
 import { createLeases } from "./store/leases.ts";
 import { createStickyStore } from "./store/stickies.ts";
@@ -158,11 +159,18 @@ export async function buildService(deps: ServiceDeps): Promise<Service> {
       withReadToken: (origin, use) => deps.github.withToken("source", placeOf(origin), use),
       log,
     });
+  const content = createContentCount({ ...shared, clock });
+  deps.github.onWrite(({ installation }) => {
+    content.add(installation).catch((err: unknown) => log.warn({ err }, "what was written on GitHub is not counted"));
+  });
   const publisher = createPublisher({
     app: deps.github,
     facts,
     stickies,
     recheck,
+    content,
+    loadRun: store.loadRun,
+    readEvents: results.readEvents,
     listLiveRuns: store.listLiveRuns,
     githubHost: deps.githubHost,
     findSecrets: deps.findSecrets,

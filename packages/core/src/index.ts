@@ -1,3 +1,4 @@
+export { type Activity, readActivity, textsOfActivity } from "./activity.ts";
 export * from "./assert.ts";
 export * from "./budget.ts";
 export { type Command, INSTRUCTIONS_CHARS_MAX, labelsOfFiles, taskNamed } from "./command.ts";
@@ -31,15 +32,18 @@ export { type PullRequestNow, patchMessage, refuseApply } from "./patch/apply.ts
 export { checkPatch, type PatchBase, type PatchCheck, type PatchFile, patchRefusals } from "./patch/check.ts";
 export * from "./policy.ts";
 export * from "./ports.ts";
+export { isProgressDue } from "./progress-pace.ts";
 export * from "./prompt.ts";
 export * from "./protocol.ts";
 export * from "./receipt-signature.ts";
 export * from "./recheck.ts";
+export { renderActivity } from "./render/activity.ts";
 export { type CheckAnnotation, renderAnnotations } from "./render/annotations.ts";
 export * from "./render/as-root.ts";
 export * from "./render/check.ts";
 export * from "./render/comment.ts";
 export * from "./render/duration.ts";
+export { renderEarlier } from "./render/earlier.ts";
 export * from "./render/fallback.ts";
 export { renderPatch } from "./render/patch.ts";
 export * from "./render/receipt.ts";

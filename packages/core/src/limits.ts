@@ -110,6 +110,13 @@ export const limits = {
   /** Silence in a model stream. Codex itself gives up after 300 s. */
   modelIdleMs: 5 * MINUTE,
 
+  /** What we write on GitHub in an hour and installation: it takes 500 requests that make content (REST: secondary limits). */
+  contentPerHourMax: 500,
+  /** Progress is shown at most so often: sooner than a person looks again is of no use to them. */
+  progressEveryMs: 15 * SECOND,
+  /** While half of the hour's content is used. What is left is for answers and results. */
+  progressScarceEveryMs: MINUTE,
+
   /** What we put on GitHub: it allows 65,536 code units, our frame needs some. */
   commentCharsMax: 60_000,
   commentLinesMax: 1_500,

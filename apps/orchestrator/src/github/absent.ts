@@ -6,5 +6,5 @@ export function createAbsentGitHub(): GitHubApp {
   const refuse = async (): Promise<never> => {
     throw new AppError("GITHUB_REFUSED", "there is no GitHub App here");
   };
-  return { asApp: refuse, withClient: refuse, withToken: refuse, identity: refuse };
+  return { asApp: refuse, withClient: refuse, withToken: refuse, identity: refuse, onWrite: () => undefined };
 }

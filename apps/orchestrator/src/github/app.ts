@@ -46,6 +46,8 @@ export interface GitHubApp {
   withToken<T>(purpose: Purpose, place: Place, use: (token: string) => Promise<T>): Promise<T>;
   /** The App's id and its bot's login, asked once. */
   identity(): Promise<{ id: number; slug: string }>;
+  /** Has this called for each request from now on that made or changed something. One listener: the last. */
+  onWrite(listener: (place: Place) => void): void;
 }
 
 /** The App's private key is the signer's: here are only tokens of minutes, one repository each. */
@@ -54,6 +56,7 @@ export function createGitHubApp(deps: { url: string; signer: Signer; log: Logger
   const ContentClient = Octokit.plugin(retry, throttling).defaults(octokitOptions(deps));
   const appClient: AppClient = { request: (route, parameters) => signer.asApp(route, parameters) };
   let identity: Promise<{ id: number; slug: string }> | null = null;
+  let wrote: (place: Place) => void = () => undefined;
 
   async function withToken<T>(purpose: Purpose, place: Place, use: (token: string) => Promise<T>): Promise<T> {
     const { installation, repository } = place;
@@ -70,10 +73,12 @@ export function createGitHubApp(deps: { url: string; signer: Signer; log: Logger
   }
 
   /** Installations are limited apart: a busy one does not hold back another. */
-  function contentClient(token: string, { installation }: Place): GitHubClient {
+  function contentClient(token: string, place: Place): GitHubClient {
     const again = (_after: number, _options: unknown, _octokit: unknown, tries: number) => tries < LIMITED_TRIES_MAX;
-    const throttle = { id: String(installation), onRateLimit: again, onSecondaryRateLimit: again };
-    return new ContentClient({ auth: token, throttle });
+    const throttle = { id: String(place.installation), onRateLimit: again, onSecondaryRateLimit: again };
+    const client = new ContentClient({ auth: token, throttle });
+    client.hook.after("request", (_answer, { method }) => (method === "GET" ? undefined : wrote(place)));
+    return client;
   }
 
   return {
@@ -84,6 +89,9 @@ export function createGitHubApp(deps: { url: string; signer: Signer; log: Logger
       identity ??= signer.asApp("GET /app", {}).then(({ data }) => data);
       identity.catch(() => (identity = null));
       return identity;
+    },
+    onWrite(listener) {
+      wrote = listener;
     },
   };
 }

@@ -2,6 +2,11 @@ import type { PullRequestOrigin, Run } from "@mayfly/core";
 import { type GitHubClient, MAKE_ONCE, statusOf } from "../github/app.ts";
 import type { StickyStore } from "../store/stickies.ts";
 
+/** A task's comment on a pull request: one, however many runs. */
+export function stickyName({ repository, number, label }: PullRequestOrigin): string {
+  return `${repository.id}:${number}:${label}`;
+}
+
 /** Pages of comments looked through for one of ours whose id was not kept: a crash falls in between rarely. */
 const PAGES_MAX = 10;
 const PAGE = 100;
@@ -20,7 +25,7 @@ export async function ensureComment(options: {
 }): Promise<{ id: number; url: string }> {
   const { client, stickies, origin, body } = options;
   const where = { owner: origin.repository.owner, repo: origin.repository.name };
-  const name = `${origin.repository.id}:${origin.number}:${origin.label}`;
+  const name = stickyName(origin);
   const known = (await stickies.get(name)) ?? (await findByMarker(options));
   const edited = known === null ? null : await edit(client, { ...where, comment_id: known, body });
   if (edited !== null) {

@@ -1,6 +1,6 @@
 import {
+  type Activity,
   APPLY_PATCH,
-  type Clock,
   countRemoved,
   type EndedRun,
   isAppError,
@@ -8,12 +8,15 @@ import {
   type PatchCheck,
   type Publication,
   type PullRequestOrigin,
+  readActivity,
+  renderActivity,
   renderAnnotations,
   renderCheck,
   type RenderedCheck,
   renderComment,
   renderFallback,
   renderPatch,
+  type ResultStore,
   reviewText,
   type ReportInput,
   type RuleCounts,
@@ -25,39 +28,31 @@ import {
   type Store,
   withheldEnding,
 } from "@mayfly/core";
-import type { Logger } from "pino";
-import type { GitHubApp } from "../github/app.ts";
 import { placeOf } from "../github/pull-requests.ts";
-import type { GatherFacts } from "../runs/facts.ts";
 import type { RecheckRun } from "../runs/recheck-run.ts";
-import type { StickyStore } from "../store/stickies.ts";
 import { ensureCheckRun } from "./check-run.ts";
-import { ensureComment } from "./comment.ts";
+import { ensureComment, stickyName } from "./comment.ts";
+import { earlierRun, readEarlier } from "./earlier.ts";
 import { ensureLabelRemoved } from "./label.ts";
 import { readPatch } from "./patch.ts";
+import { createProgress, type ProgressDeps } from "./progress.ts";
 import { ensureReview, type PublicReview, type ReadReview, readReview, wantsReview } from "./review.ts";
 import { saidByMachine } from "./said-by-machine.ts";
 
-export interface PublisherDeps {
-  readonly app: GitHubApp;
-  readonly facts: GatherFacts;
-  readonly stickies: StickyStore;
+export interface PublisherDeps extends ProgressDeps {
   readonly recheck: RecheckRun;
+  readonly readEvents: ResultStore["readEvents"];
   readonly listLiveRuns: Store["listLiveRuns"];
-  /** Where a person reads GitHub, for links: `github.com`. */
-  readonly githubHost: string;
   /**
    * Looks for credentials of ours, wherever they are held, and for anything that looks like one. Of those that are made
    * for one attempt, only this run's are looked for: no other ever had a way to it.
    */
   readonly findSecrets: (texts: readonly string[], run: RunId) => Promise<readonly SecretHit[]>;
-  readonly clock: Clock;
-  readonly log: Logger;
 }
 
 /** Puts what a run has to say on its pull request. */
 export interface Publisher {
-  /** Our own words on the check run while the run lives. Skipped while nothing but time has passed. */
+  /** Our own words while the run lives: `Progress`. */
   ensureProgress(run: Run): Promise<void>;
   /**
    * The result, or why there is none. Called only once every machine of the run is gone (I5). Answers with what became
@@ -75,22 +70,9 @@ export interface Publisher {
 const showing: readonly string[] = ["succeeded", "failed", "timed_out"];
 
 export function createPublisher(deps: PublisherDeps): Publisher {
-  const shown = new Map<string, string>();
+  const progress = createProgress(deps);
   return {
-    async ensureProgress(run) {
-      const { origin } = run.request;
-      const words = wordsOf(run);
-      const isShown = origin.kind === "pull_request" && run.request.task.publish.includes("check");
-      if (!isShown || shown.get(run.id) === words) {
-        return;
-      }
-      const { id: appId } = await deps.app.identity();
-      const content = renderCheck(run, inputOf(deps, origin, NOTHING_YET));
-      await deps.app.withClient("progress", placeOf(origin), (client) =>
-        ensureCheckRun({ client, appId, run, origin, content }),
-      );
-      shown.set(run.id, words);
-    },
+    ensureProgress: (run) => progress.ensureShown(run),
     async publish(run) {
       const { origin } = run.request;
       if (origin.kind === "local" || run.phase !== "publishing") {
@@ -104,12 +86,13 @@ export function createPublisher(deps: PublisherDeps): Publisher {
       if (ending !== null) {
         return { type: "ending_changed", ending };
       }
-      const hits = await secretsIn(deps, run, facts);
+      const activity = await activityOf(deps, run);
+      const hits = await secretsIn(deps, run, facts, activity);
       if (hits.length > 0) {
         return { type: "ending_changed", ending: withheldEnding(hits) };
       }
-      const publication = await put(deps, run, { origin, facts, review, patch });
-      shown.delete(run.id);
+      const publication = await put(deps, run, { origin, facts, review, patch, activity });
+      progress.forget(run.id);
       return published(publication);
     },
     async cleanUp(run) {
@@ -144,33 +127,37 @@ async function isLabelTaken(deps: PublisherDeps, run: Run, own: PullRequestOrigi
   });
 }
 
-const NOTHING_YET: RunFacts = { result: null, machines: [], spend: null };
 const NOWHERE: Publication = { kind: "none", url: null, commentId: null, checkRunId: null };
 
 /** What is put out beside the answer, where the task asks for it. */
 interface Said {
   readonly review: ReadReview | null;
   readonly patch: PatchCheck | null;
+  readonly activity: Activity;
 }
 
 async function put(
   deps: PublisherDeps,
   run: EndedRun,
-  { origin, facts, review: read, patch }: Said & { origin: PullRequestOrigin; facts: RunFacts },
+  { origin, facts, review: read, patch, activity }: Said & { origin: PullRequestOrigin; facts: RunFacts },
 ): Promise<Publication> {
   const { app, stickies } = deps;
   const { publish } = run.request.task;
   const { id: appId, slug } = await app.identity();
   const scope = { repository: origin.repository, githubHost: deps.githubHost };
+  const earlier = await readEarlier(deps, run, origin);
   return app.withClient("publish", placeOf(origin), async (client) => {
     const review = read === null ? null : await ensureReview({ client, slug, run, origin, read, scope });
-    const { content, body, removed } = reportOf(deps, run, origin, { ...facts, review, patch });
+    const { content, body, removed } = reportOf(deps, run, origin, { ...facts, review, patch, activity, earlier });
     // The one comment of the task is the newer run's by now.
     const wantsComment = publish.includes("comment") && run.ending.code !== "newer_run";
     // A patch's button is on the check; and no run ends unseen: what has nothing else to show has a check.
     const wantsCheck = publish.includes("check") || patch !== null || (review === null && !wantsComment);
     const check = wantsCheck ? await ensureCheckRun({ client, appId, run, origin, content }) : null;
     const comment = wantsComment ? await ensureComment({ client, stickies, appId, run, origin, body }) : null;
+    if (comment !== null) {
+      await stickies.setResults(stickyName(origin), { run: run.id, before: await earlierRun(deps, run, origin) });
+    }
     const url = comment?.url ?? review?.url ?? check?.url ?? null;
     return {
       kind: kindOf(comment, review),
@@ -186,19 +173,29 @@ function kindOf(comment: object | null, review: object | null): Publication["kin
   return comment !== null ? "comment" : review !== null ? "review" : "check";
 }
 
+/** What the report speaks of beside the run itself. */
+interface Published extends Omit<Said, "review"> {
+  readonly review: PublicReview | null;
+  /** The result before this one, as it is folded in the comment. */
+  readonly earlier: string | undefined;
+}
+
 /** What goes out. A fault in the making of it costs the report: it must neither show what was to be shown nor keep a run from ending. */
 function reportOf(
   deps: PublisherDeps,
   run: EndedRun,
   origin: PullRequestOrigin,
-  { review, patch, ...facts }: RunFacts & { readonly review: PublicReview | null; readonly patch: PatchCheck | null },
+  { review, patch, activity, earlier, ...facts }: RunFacts & Published,
 ): { content: RenderedCheck; body: string; removed: RuleCounts } {
   try {
-    const said = { ...inputOf(deps, origin, facts), ...(patch === null ? {} : { patch: renderPatch(patch, origin) }) };
+    const plain = inputOf(deps, origin, facts);
+    const worked = { ...plain, activity: renderActivity(activity, plain) };
+    const said = patch === null ? worked : { ...worked, patch: renderPatch(patch, origin) };
     const input = wantsReview(run) ? { ...said, answer: answerOf(said.answer, review) } : said;
     const check = withButton(renderCheck(run, input), origin, patch);
     const content = review === null ? check : { ...check, annotations: renderAnnotations(review.read.review) };
-    return { content, body: renderComment(run, input), removed: countRemoved(run, input) };
+    const commented = earlier === undefined ? input : { ...input, earlier };
+    return { content, body: renderComment(run, commented), removed: countRemoved(run, commented) };
   } catch (error) {
     // Its message and its trace may quote what the machine said.
     const kind = error instanceof Error ? error.name : typeof error;
@@ -235,16 +232,21 @@ function inputOf(deps: PublisherDeps, origin: PullRequestOrigin, facts: RunFacts
   return { ...facts, answer, repository: origin.repository, githubHost, now: clock.now() };
 }
 
-/** What must not be shown, wherever the machine said it. One hit keeps all of it away, since a part may be hidden better. */
-async function secretsIn(deps: PublisherDeps, run: EndedRun, facts: RunFacts): Promise<readonly SecretHit[]> {
-  // What an ending of this code shows did not come from the machine.
-  const said = run.ending.code === "answer_withheld" ? [] : saidByMachine(run, facts);
-  return said.length === 0 ? [] : await deps.findSecrets(said, run.id);
+/** How Codex worked, where it is shown: with an answer. */
+async function activityOf({ readEvents }: PublisherDeps, run: EndedRun): Promise<Activity> {
+  return readActivity(run.ending.outcome === "succeeded" ? await readEvents(run.id, run.epoch) : []);
 }
 
-/** Changes when there is something new to say. */
-function wordsOf(run: Run): string {
-  return JSON.stringify([run.phase, Object.keys(run.times), run.phase === "queued" ? run.waitingFor : null]);
+/** What must not be shown, wherever the machine said it. One hit keeps all of it away, since a part may be hidden better. */
+async function secretsIn(
+  deps: PublisherDeps,
+  run: EndedRun,
+  facts: RunFacts,
+  activity: Activity,
+): Promise<readonly SecretHit[]> {
+  // What an ending of this code shows did not come from the machine.
+  const said = run.ending.code === "answer_withheld" ? [] : saidByMachine(run, facts, activity);
+  return said.length === 0 ? [] : await deps.findSecrets(said, run.id);
 }
 
 function published(publication: Publication): RunEvent {

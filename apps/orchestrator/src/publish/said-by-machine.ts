@@ -1,10 +1,18 @@
-import { type EndedRun, parseReview, type Result, type RunFacts, textsOfReview } from "@mayfly/core";
+import {
+  type Activity,
+  type EndedRun,
+  parseReview,
+  type Result,
+  type RunFacts,
+  textsOfActivity,
+  textsOfReview,
+} from "@mayfly/core";
 
 /**
  * Every text that came from the run's machine and could be shown: not the answer alone, but what the agent said of itself.
  * Empty for a run that had none.
  */
-export function saidByMachine(run: EndedRun, { result }: RunFacts): string[] {
+export function saidByMachine(run: EndedRun, { result }: RunFacts, activity: Activity): string[] {
   if (run.attempt === null) {
     return [];
   }
@@ -12,7 +20,12 @@ export function saidByMachine(run: EndedRun, { result }: RunFacts): string[] {
   const seen = gate?.checks.flatMap((check) => [check.name, check.seen]) ?? [];
   // Those of the gate together, since a secret may be spread over them.
   const ofGate = [...seen, ...(gate?.not_applicable ?? [])].join("\n");
-  return [run.ending.detail, ...(result === null ? [] : saidIn(result)), ofGate].filter((text) => text !== "");
+  return [
+    run.ending.detail,
+    ...(result === null ? [] : saidIn(result)),
+    ofGate,
+    textsOfActivity(activity).join("\n"),
+  ].filter((text) => text !== "");
 }
 
 function saidIn({ final_message: answer, structured, codex, changes }: Result): string[] {

@@ -16,7 +16,7 @@ export const purposes = {
   source: { permissions: { contents: "read" }, longestUseMs: limits.gitMs + 60 * SECOND_MS },
   /** Our own words on the check run, any time. */
   progress: { permissions: { checks: "write" }, longestUseMs: REQUESTS_MS },
-  /** Our own words in answer to a command, any time. */
+  /** Our own words in a comment, in answer to a command or on a run that goes on, any time. */
   answer: { permissions: { pull_requests: "write" }, longestUseMs: REQUESTS_MS },
   /** The result, after the machine is gone (I5): comment, check run, the label's removal. */
   publish: { permissions: { checks: "write", pull_requests: "write" }, longestUseMs: 2 * REQUESTS_MS },

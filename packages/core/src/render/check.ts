@@ -4,10 +4,8 @@ import type { Run } from "../run.ts";
 import { howToStop } from "../run-request.ts";
 import type { CheckAnnotation } from "./annotations.ts";
 import { renderReport, type ReportInput } from "./comment.ts";
-import { progressTitle } from "./progress.ts";
+import { progressLines, progressTitle } from "./progress.ts";
 import type { EndedRun } from "./receipt.ts";
-import { renderDuration } from "./duration.ts";
-import { renderSteps } from "./steps.ts";
 import { renderStructured } from "./structured.ts";
 
 /** A check run's conclusions that we use. */
@@ -63,12 +61,11 @@ export function renderCheck(run: Run, input: ReportInput & { readonly now: Insta
       ...(hasStructured(run) ? { text: renderStructured(input.result?.structured ?? null) } : {}),
     };
   }
-  const happened = renderSteps(run).map(({ name, offsetMs }) => `- ${name}: +${renderDuration(offsetMs)}`);
   return {
     status: run.phase === "queued" ? "queued" : "in_progress",
     conclusion: null,
     title,
-    summary: [...happened, "", howToStop(run.request)].join("\n").trimStart(),
+    summary: [...progressLines(run), "", howToStop(run.request)].join("\n").trimStart(),
   };
 }
 

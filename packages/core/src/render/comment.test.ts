@@ -1,7 +1,9 @@
 import { describe, expect, it } from "vitest";
 import { outcomes } from "../ending.ts";
 import { limits } from "../limits.ts";
+import { renderActivity } from "./activity.ts";
 import { commentMarker, renderComment, renderProgressComment, renderReport } from "./comment.ts";
+import { renderEarlier } from "./earlier.ts";
 import type { EndedRun } from "./receipt.ts";
 import { endedRun, endings, reportInput } from "./run.fixture.ts";
 
@@ -68,6 +70,18 @@ describe("the comment of an ended run", () => {
     expect(
       renderComment({ ...full, ending: endings.succeeded }, reportInput("x".repeat(300_000))).length,
     ).toBeLessThanOrEqual(limits.commentCharsMax);
+    const todo = Array.from({ length: 30 }, () => ({ text: "*".repeat(300), completed: true }));
+    const commands = Array.from({ length: 20 }, () => ({ command: "x".repeat(300), exitCode: null }));
+    const whole = {
+      ...reportInput("x".repeat(300_000)),
+      patch: "y".repeat(27_000),
+      activity: renderActivity({ todo, commands }, reportInput(null)),
+      earlier: renderEarlier({ ...full, ending: endings.succeeded }, reportInput("z".repeat(300_000))),
+    };
+    expect([whole.activity.length, whole.earlier.length].every((length) => length > 4_000)).toBe(true);
+    expect(renderComment({ ...full, ending: endings.succeeded }, whole).length).toBeLessThanOrEqual(
+      limits.commentCharsMax,
+    );
   });
 
   it("lets no answer close the quote or the fold it stands in", () => {
@@ -93,9 +107,11 @@ describe("the comment of an ended run", () => {
     expect(renderComment(endedRun(endings.lost), reportInput(null))).toContain("emulated: no isolation guarantee");
   });
 
-  it("shows progress in one line, whatever it waits for", () => {
+  it("shows progress as what it waits for, on one line, and each step with its time", () => {
     const { schema, id, request, createdAt, epoch, times, gone, modelCalls } = endedRun(endings.succeeded);
-    const run = { schema, id, request, createdAt, epoch, times, gone, modelCalls };
+    const { requested = 0, queued: queuedAt = 0 } = times;
+    const soFar = { requested, queued: queuedAt };
+    const run = { schema, id, request, createdAt, epoch, times: soFar, gone, modelCalls };
     const queued = { ...run, phase: "queued", since: createdAt, source: null, waitingFor: "zone a\n@alice" } as const;
     expect(renderProgressComment(queued, { now: createdAt + 61_000 }).split("\n")).toEqual([
       commentMarker(id),
@@ -103,6 +119,9 @@ describe("the comment of an ended run", () => {
       "### Queued: waiting for zone a `@alice` · 1m 1s",
       "",
       "`codex-review` on `aaaaaaa`. To stop it, remove the label.",
+      "",
+      "- asked for: +0ms",
+      "- queued: +200ms",
     ]);
   });
 });

@@ -10,7 +10,7 @@ import type { RuleCounts } from "../safe-output/rules.ts";
 import { asRootText, ranAsRoot } from "./as-root.ts";
 import { renderDuration } from "./duration.ts";
 import { renderFacts } from "./facts.ts";
-import { progressTitle } from "./progress.ts";
+import { progressLines, progressTitle } from "./progress.ts";
 import type { EndedRun, RunFacts } from "./receipt.ts";
 import { durationOf } from "./steps.ts";
 import { takenBackText } from "./taken-back.ts";
@@ -22,6 +22,10 @@ export interface ReportInput extends LinkScope, RunFacts {
   readonly answer: string | null;
   /** What is to be said of a patch, safe already and within its bound; not there for tasks that publish none. */
   readonly patch?: string;
+  /** What is to be said of how Codex worked, safe already and within its bound; not there if there is nothing. */
+  readonly activity?: string;
+  /** What was shown before, safe already and within its bound; in a comment alone. Not there if nothing was. */
+  readonly earlier?: string;
   /** Where the receipt can be read; shown as text. */
   readonly receiptUrl?: string | null;
 }
@@ -46,15 +50,25 @@ export function commentMarker(run: RunId): string {
  * the facts, folded. At most `limits.commentCharsMax` UTF-16 code units. The same input gives the same text.
  */
 export function renderComment(run: EndedRun, input: ReportInput): string {
-  return `${commentMarker(run.id)}\n\n${renderReport(run, input)}`;
+  const { earlier } = input;
+  return [commentMarker(run.id), renderReport(run, input), ...(earlier === undefined ? [] : [earlier])].join("\n\n");
 }
 
 /** The same comment while the run goes on: phases, times and reasons in our own words. */
-export function renderProgressComment(run: Run, { now }: { readonly now: Instant }): string {
+export function renderProgressComment(
+  run: Run,
+  { now, earlier }: Pick<ReportInput, "earlier"> & { readonly now: Instant },
+): string {
   // Our own words, but they may name what another program said.
   const { markdown: title } = makeSafe(progressTitle(run, now), { repository: null, githubHost: "github.com" });
   const lines = [commentMarker(run.id), "", `### ${title}`, "", `${subject(run)}. ${howToStop(run.request)}`];
-  return [...lines, ...takenBackLines(run)].join("\n");
+  const happened = progressLines(run);
+  return [
+    ...lines,
+    ...takenBackLines(run),
+    ...(happened.length === 0 ? [] : ["", ...happened]),
+    ...(earlier === undefined ? [] : ["", earlier]),
+  ].join("\n");
 }
 
 /** A comment without its marker: the summary of a check. */
@@ -62,7 +76,9 @@ export function renderReport(run: EndedRun, input: ReportInput): string {
   const answer = safeAnswer(run, input);
   const facts = renderFacts(run, input, answer === null ? {} : countsOf(answer.removed));
   const body = run.ending.outcome === "succeeded" ? answerOf(answer) : failure(run);
-  return [headOf(run), body, patchOf(run, input), facts].filter((part) => part !== "").join("\n\n");
+  return [headOf(run), body, patchOf(run, input), activityOf(run, input), facts]
+    .filter((part) => part !== "")
+    .join("\n\n");
 }
 
 /** How often each rule applied to the answer that the report shows; empty if it shows none. */
@@ -74,6 +90,11 @@ export function countRemoved(run: EndedRun, input: ReportInput): RuleCounts {
 /** A patch of a run that did not succeed is not shown: what it was made for may not hold any more. */
 function patchOf(run: EndedRun, { patch }: ReportInput): string {
   return run.ending.outcome === "succeeded" ? (patch ?? "") : "";
+}
+
+/** What a machine says of its work is shown with its answer or not at all. */
+function activityOf(run: EndedRun, { activity }: ReportInput): string {
+  return run.ending.outcome === "succeeded" ? (activity ?? "") : "";
 }
 
 function headOf(run: EndedRun): string {
@@ -103,7 +124,13 @@ function safeAnswer(run: EndedRun, input: ReportInput): SafeText | null {
   if (run.ending.outcome !== "succeeded" || input.answer === null) {
     return null;
   }
-  const around = `${headOf(run)}\n${patchOf(run, input)}\n${renderFacts(run, input, {})}`;
+  const around = [
+    headOf(run),
+    patchOf(run, input),
+    activityOf(run, input),
+    renderFacts(run, input, {}),
+    input.earlier ?? "",
+  ].join("\n");
   const linesMax = limits.commentLinesMax - around.split("\n").length - SPARE_LINES;
   const room = limits.commentCharsMax - around.length - REMOVED_CHARS_MAX - linesMax * QUOTE_CHARS - SPARE_CHARS;
   return makeSafe(input.answer, {

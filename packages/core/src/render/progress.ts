@@ -26,6 +26,11 @@ export function progressTitle(run: Run, now: Instant): string {
   }
 }
 
+/** What has happened, a step a line, each with its time since the first. */
+export function progressLines(run: Run): string[] {
+  return renderSteps(run).map(({ name, offsetMs }) => `- ${name}: +${renderDuration(offsetMs)}`);
+}
+
 function titled(text: string, run: Run, now: Instant): string {
   const since = run.times.requested ?? run.createdAt;
   const time = ` · ${renderDuration(now - since)}`;
