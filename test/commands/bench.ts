@@ -5,6 +5,7 @@ import { createLog } from "../../apps/orchestrator/src/host/log.ts";
 import { createCommands } from "../../apps/orchestrator/src/intake/commands.ts";
 import { createHandleDelivery } from "../../apps/orchestrator/src/intake/handle-delivery.ts";
 import { createRunStarter } from "../../apps/orchestrator/src/intake/start-run.ts";
+import { createPatchDecider } from "../../apps/orchestrator/src/publish/decide-patch.ts";
 import { createRecords } from "../../apps/orchestrator/src/runs/records.ts";
 import { createDeliveryStore, type DeliveryRecord } from "../../apps/orchestrator/src/store/deliveries.ts";
 import { createRecordStore } from "../../apps/orchestrator/src/store/records.ts";
@@ -52,17 +53,20 @@ export async function openCommands(): Promise<CommandBench> {
   const store = createRecordStore({ redis, prefix, keepFinishedMs: KEEP_MS });
   const deliveries = createDeliveryStore({ redis, prefix, keepMs: KEEP_MS, clock });
   const { reader, app } = github;
+  const { log } = createLog({ level: "silent" });
+  const facts = async () => ({ result: null, machines: [], spend: null });
+  const decidePatch = createPatchDecider({ app, loadRun: store.loadRun, facts, log });
   const handle = createHandleDelivery({
     deliveries,
     store,
     records: createRecords({ store, clock }),
     wakeups: { wakeRun: async () => {}, wakeMachine: async () => {}, wakeLaunch: async () => {} },
     starter: createRunStarter({ reader, ceiling, modelDefault: "gpt-5.5" }),
-    commands: createCommands({ reader, app, store, deliveries, labels: ceiling.labels }),
-    applyPatch: async () => "not tried here",
+    commands: createCommands({ reader, app, store, deliveries, labels: ceiling.labels, decidePatch }),
+    decidePatch,
     clock,
     ids: randomIds,
-    log: createLog({ level: "silent" }).log,
+    log,
     labels: ceiling.labels,
     appSlug: async () => (await app.identity()).slug,
     forgetRepository: async () => {},

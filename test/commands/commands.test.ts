@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { after, eventsUntilPublishing } from "../attack/github-bench.ts";
 import type { PullView } from "../fakes/github/views.ts";
 import { type CommandBench, LABEL, openCommands, runIdOf } from "./bench.ts";
 
@@ -234,22 +235,85 @@ describe("the prompt of a run", () => {
   });
 });
 
-describe("Re-run beside a check", () => {
-  it("runs the same task on the check's commit for whoever pressed it, once", async () => {
-    const pull = await bench.open("rerun");
-    // Each takes a second of GitHub's time, whose clock is ahead of ours after that.
-    for (const word of ["One", "Two", "Three", "Four", "Five"]) {
-      bench.github.comment(pull, word, by);
-    }
+const ending = { outcome: "cancelled", code: "operator", detail: "" } as const;
+
+describe("a patch that waits", () => {
+  /** The one run on a pull request, as it is once its patch was offered. */
+  async function offered(pull: PullView): Promise<void> {
     bench.github.comment(pull, "/codex review", by);
-    const first = runIdOf(await bench.handOver("issue_comment"));
-    const check = await shown(pull);
-    bench.github.rerequestCheck(pull.repo, check, by);
-    const second = runIdOf(await bench.handOver("check_run"));
-    expect(await bench.handOver("check_run", randomUUID())).toMatchObject({ state: "ignored" });
-    const again = (await bench.runsOn(pull)).find(({ run }) => run.id === second);
-    expect(again?.origin).toMatchObject({ head: pull.headSha, asked: { kind: "rerun", of: first } });
+    await bench.handOver("issue_comment");
+    const [{ run: asked, origin } = { run: undefined, origin: undefined }] = await bench.runsOn(pull);
+    const kept = asked === undefined ? null : await bench.store.loadRun(asked.id);
+    if (asked === undefined || origin === undefined || kept === null) {
+      throw new Error("nothing was started");
+    }
+    const task = { ...asked.request.task, publish: ["check", "patch"] as const };
+    const ready = after({ ...asked, request: { ...asked.request, task } }, eventsUntilPublishing(origin));
+    const published = await (await bench.publisher(() => "Longer.")).publish(ready);
+    await bench.store.commit([{ kind: "run", value: after(ready, [published]), version: kept.version }]);
+  }
+
+  it("is discarded by a command, which is answered and said on the check", async () => {
+    const pull = await bench.open("discards");
+    await offered(pull);
+    const asked = bench.github.comment(pull, "/codex discard", by);
+    expect(await bench.handOver("issue_comment")).toMatchObject({ reason: "the patch is discarded" });
+    expect(bench.said(pull).at(-1)).toContain("the patch is discarded");
+    expect(bench.github.checkRuns(pull.repo).at(-1)).toMatchObject({ conclusion: "neutral" });
+    expect(bench.github.pullRequest(pull).comments.find(({ id }) => id === asked)?.reactions).toHaveLength(1);
+    bench.github.comment(pull, "/codex apply", by);
+    expect(await bench.handOver("issue_comment")).toMatchObject({ reason: expect.stringContaining("discarded") });
   });
+
+  it("is nobody's to decide on by a comment without write access", async () => {
+    const pull = await bench.open("not-theirs");
+    await offered(pull);
+    bench.github.comment(pull, "/codex apply", { by: "triager" });
+    expect(await bench.handOver("issue_comment")).toMatchObject({ reason: "answered: lacks_write" });
+  });
+
+  it("is asked for in vain where no run has one", async () => {
+    const pull = await bench.open("no-patch");
+    for (const word of ["apply", "discard"]) {
+      bench.github.comment(pull, `/codex ${word}`, by);
+      expect(await bench.handOver("issue_comment")).toMatchObject({ reason: "answered: nothing_to_decide" });
+    }
+  });
+});
+
+describe("Re-run beside a check", () => {
+  it.each(["Re-run", "Run again"])(
+    "(%s) runs the same task on the check's commit for whoever pressed it, once",
+    async (button) => {
+      const pull = await bench.open(`rerun-${button.length}`);
+      // Each takes a second of GitHub's time, whose clock is ahead of ours after that.
+      for (const word of ["One", "Two", "Three", "Four", "Five"]) {
+        bench.github.comment(pull, word, by);
+      }
+      bench.github.comment(pull, "/codex review", by);
+      const first = runIdOf(await bench.handOver("issue_comment"));
+      const check = await shown(pull);
+      if (button === "Re-run") {
+        bench.github.rerequestCheck(pull.repo, check, by);
+      } else {
+        const [{ run } = { run: undefined }] = await bench.runsOn(pull);
+        const ended = run && {
+          ...run,
+          phase: "publishing" as const,
+          since: 0,
+          attempt: null,
+          ending,
+          resultDigest: null,
+        };
+        await (ended && (await bench.publisher(() => null)).publish(ended));
+        bench.github.requestCheckAction(pull.repo, check, "run_again", by);
+      }
+      const second = runIdOf(await bench.handOver("check_run"));
+      expect(await bench.handOver("check_run", randomUUID())).toMatchObject({ state: "ignored" });
+      const again = (await bench.runsOn(pull)).find(({ run }) => run.id === second);
+      expect(again?.origin).toMatchObject({ head: pull.headSha, asked: { kind: "rerun", of: first } });
+    },
+  );
 
   it("of a commit that is not the head any more starts nothing and says which is", async () => {
     const pull = await bench.open("rerun-old");

@@ -28,7 +28,10 @@ describe("a task that publishes a patch", () => {
       expect(endingOf(view)).toMatchObject({ outcome: "succeeded" });
       const { comment, check } = published(world, pull, id);
       expect(comment.body).toContain("**A patch waits: 2 files, +2 −0 lines.**");
-      expect(check).toMatchObject({ conclusion: "action_required", actions: [{ identifier: "apply_patch" }] });
+      expect(check).toMatchObject({
+        conclusion: "action_required",
+        actions: [{ identifier: "apply_patch" }, { identifier: "discard_patch" }, { identifier: "run_again" }],
+      });
       const writing = () => world.github.tokens().filter(({ permissions }) => permissions["contents"] === "write");
       expect(writing()).toEqual([]);
 

@@ -107,7 +107,9 @@ describe("the sticky comment", () => {
     const after = published(world, pull, second);
     expect(second).not.toBe(first);
     expect(after.comment.id).toBe(before.comment.id);
-    expect(after.comment.body).not.toContain(first);
+    const { body } = after.comment;
+    expect(body.startsWith(`<!-- mayfly:run=${second} -->`)).toBe(true);
+    expect(body.indexOf(first)).toBeGreaterThan(body.indexOf("<summary>The result before this one</summary>"));
     expect(world.github.pullRequest(pull).checkRuns).toHaveLength(2);
   });
 

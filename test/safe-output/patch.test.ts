@@ -10,7 +10,7 @@ import {
 } from "@mayfly/core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { createLog } from "../../apps/orchestrator/src/host/log.ts";
-import { createPatchApplier } from "../../apps/orchestrator/src/publish/apply-patch.ts";
+import { createPatchDecider } from "../../apps/orchestrator/src/publish/decide-patch.ts";
 import { createPublisher } from "../../apps/orchestrator/src/publish/publisher.ts";
 import { reportInput } from "../../packages/core/src/render/run.fixture.ts";
 import { decideRun } from "../../packages/core/src/decide-run.ts";
@@ -49,7 +49,7 @@ const change = (other: Partial<Change> = {}): Change => ({
 interface Offered {
   readonly run: Run;
   readonly pull: PullView;
-  readonly press: (by?: string, run?: Run) => Promise<string>;
+  readonly press: (by?: string, kind?: "apply" | "discard") => Promise<string>;
   readonly check: () => { id: number; conclusion: string | null; buttons: string[]; said: string };
   readonly comment: () => string;
   readonly event: RunEvent;
@@ -92,15 +92,15 @@ async function offer(files: readonly Change[], fork = false): Promise<Offered> {
     const said = `${made?.output.title}\n${made?.output.summary}`;
     return { id: made?.id ?? 0, conclusion: made?.conclusion ?? null, buttons, said };
   };
-  const applier = createPatchApplier({
+  const applier = createPatchDecider({
     app: bench.app,
     loadRun: async (id: RunId) => (id === run.id ? { value: run, version: 1 } : null),
     facts,
     log,
   });
-  const press = (by = MAINTAINER): Promise<string> => {
-    const trigger: Trigger & { kind: "apply" } = {
-      kind: "apply",
+  const press = (by = MAINTAINER, kind: "apply" | "discard" = "apply"): Promise<string> => {
+    const trigger: Trigger & { kind: "apply" | "discard" } = {
+      kind,
       installation: origin.installation,
       repositoryId: origin.repository.id,
       actor: { id: 9, login: by, type: "User" },
@@ -112,12 +112,15 @@ async function offer(files: readonly Change[], fork = false): Promise<Offered> {
   return { run, pull: opened.pull, press, check, comment: () => view().comments.at(-1)?.body ?? "", event };
 }
 
+/** What a person may press while a patch waits. */
+const WAITING = ["apply_patch", "discard_patch", "run_again"];
+
 const headOf = ({ pull }: Offered) => bench.github.pullRequest(pull).headSha;
 
 describe("a patch that is offered", () => {
   it("stands in the comment, folded, and on the check with a button that GitHub takes", async () => {
     const offered = await offer([change()]);
-    expect(offered.check()).toMatchObject({ conclusion: "action_required", buttons: ["apply_patch"] });
+    expect(offered.check()).toMatchObject({ conclusion: "action_required", buttons: WAITING });
     expect(offered.comment()).toContain("**A patch waits: 1 file, +2 −1 lines.**");
     expect(offered.comment()).toContain("-More.\n+Much more.");
     expect(headOf(offered)).toBe(offered.pull.headSha);
@@ -135,7 +138,7 @@ describe("a patch that is offered", () => {
     const bad = change({ path: ".github/workflows/x.yml", base: null });
     const offered = await offer([bad]);
     expect(offered.comment()).toContain("**The patch is not offered** (`E_PROTECTED`, `.github/workflows/x.yml`)");
-    expect(offered.check()).toMatchObject({ conclusion: "success", buttons: [] });
+    expect(offered.check()).toMatchObject({ conclusion: "success", buttons: ["run_again"] });
     expect(await offered.press()).toContain("not applied: there is no patch of this run any more");
     expect(headOf(offered)).toBe(offered.pull.headSha);
   });
@@ -154,7 +157,7 @@ describe("a patch that is offered", () => {
 
   it("has no button on a fork", async () => {
     const offered = await offer([change()], true);
-    expect(offered.check()).toMatchObject({ conclusion: "success", buttons: [] });
+    expect(offered.check()).toMatchObject({ conclusion: "success", buttons: ["run_again"] });
     expect(offered.comment()).toContain("The head is in a fork, where Mayfly never pushes");
     expect(await offered.press()).toContain("never pushes");
   });
@@ -192,7 +195,11 @@ describe("Apply patch", () => {
       expect([shas["README.md"], shas["docs/new.md"]]).toEqual([blobOf(NEW), blobOf(NEW)]);
     });
     expect(offered.check()).toMatchObject({ conclusion: "success", buttons: [] });
-    expect(offered.check().said).toContain(`Patch applied as ${head.slice(0, 7)}`);
+    const { said } = offered.check();
+    expect(said).toContain(`Patch applied as ${head.slice(0, 7)}`);
+    // What the run answered is still there, and what was decided is said once.
+    expect(said).toContain("> The shelf is longer now.");
+    expect(said.split("**The patch is on the branch**")).toHaveLength(2);
   });
 
   it("is done once when it is asked for again while it is under way", async () => {
@@ -209,7 +216,7 @@ describe("Apply patch", () => {
     bench.github.setRole(offered.pull.repo, "visitor", role);
     expect(await offered.press("visitor")).toContain(`visitor has the role ${role}`);
     expect(headOf(offered)).toBe(offered.pull.headSha);
-    expect(offered.check()).toMatchObject({ conclusion: "action_required", buttons: ["apply_patch"] });
+    expect(offered.check()).toMatchObject({ conclusion: "action_required", buttons: WAITING });
   });
 
   it("asks for the role as it is now", async () => {
@@ -232,8 +239,41 @@ describe("Apply patch", () => {
     await bench.github.closePullRequest(offered.pull, { by: MAINTAINER });
     expect(await offered.press()).toContain("the pull request is closed");
   });
+});
 
-  it("asks for nothing that GitHub's description does not have", () => {
+describe("Discard", () => {
+  it("turns the patch down for good: the check says by whom, and it cannot be applied any more", async () => {
+    const offered = await offer([change()]);
+    expect(await offered.press(MAINTAINER, "discard")).toBe("the patch is discarded");
+    expect(offered.check()).toMatchObject({ conclusion: "neutral", buttons: ["run_again"] });
+    expect(offered.check().said).toContain(`**The patch was discarded** by \`${MAINTAINER}\`.`);
+    expect(offered.check().said).toContain("> The shelf is longer now.");
+    expect(await offered.press()).toBe("not applied: it was discarded: run the task again for another");
+    expect(offered.check()).toMatchObject({ conclusion: "neutral", buttons: ["run_again"] });
+    expect(headOf(offered)).toBe(offered.pull.headSha);
+    expect(await offered.press(MAINTAINER, "discard")).toBe("the patch is discarded");
+  });
+
+  it("is refused to somebody without write access, and the patch still waits", async () => {
+    const offered = await offer([change()]);
+    bench.github.setRole(offered.pull.repo, "visitor", "triage");
+    expect(await offered.press("visitor", "discard")).toContain("not discarded: visitor has the role triage");
+    expect(offered.check()).toMatchObject({ conclusion: "action_required", buttons: WAITING });
+    expect(await offered.press()).toContain("the patch is commit");
+  });
+
+  it("is refused once the patch is on the branch", async () => {
+    const offered = await offer([change()]);
+    await offered.press();
+    const head = headOf(offered);
+    expect(await offered.press(MAINTAINER, "discard")).toContain(`it is on the branch already, as ${head}`);
+    expect(offered.check()).toMatchObject({ conclusion: "success", buttons: [] });
+    expect(headOf(offered)).toBe(head);
+  });
+});
+
+describe("what is asked of GitHub", () => {
+  it("is nothing that GitHub's description does not have", () => {
     expect(bench.github.unknownRequests).toEqual([]);
     expect(bench.github.contractViolations).toEqual([]);
   });

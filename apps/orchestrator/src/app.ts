@@ -33,7 +33,7 @@ import { createRedelivery } from "./intake/redelivery.ts";
 import { createCommands } from "./intake/commands.ts";
 import { createRunStarter } from "./intake/start-run.ts";
 import { buildWebhookServer } from "./intake/webhook-server.ts";
-import { createPatchApplier } from "./publish/apply-patch.ts";
+import { createPatchDecider } from "./publish/decide-patch.ts";
 import { createPublisher } from "./publish/publisher.ts";
 import { createDispatch } from "./runs/dispatch.ts";
 import { buildDispatchServer } from "./runs/dispatch-server.ts";
@@ -208,20 +208,29 @@ export async function buildService(deps: ServiceDeps): Promise<Service> {
   });
   const launchSteps = createLaunchSteps({ store, records, provider, wakeups, clock, log });
 
+  const decidePatch = createPatchDecider({ app: deps.github, loadRun: store.loadRun, facts, log });
   const handleDelivery = createHandleDelivery({
     deliveries,
     store,
     records,
     wakeups,
     starter: createRunStarter({ reader, ceiling: deps.policy, modelDefault: deps.modelDefault }),
-    commands: createCommands({ reader, app: deps.github, store, deliveries, labels: deps.policy.labels, log }),
+    commands: createCommands({
+      reader,
+      app: deps.github,
+      store,
+      deliveries,
+      labels: deps.policy.labels,
+      decidePatch,
+      log,
+    }),
     clock,
     ids,
     log,
     labels: deps.policy.labels,
     appSlug: async () => (await deps.github.identity()).slug,
     forgetRepository: (id) => sources.ensureRepositoryRemoved(id),
-    applyPatch: createPatchApplier({ app: deps.github, loadRun: store.loadRun, facts, log }),
+    decidePatch,
   });
   const redelivery = createRedelivery({ app: deps.github, deliveries, clock, log });
 

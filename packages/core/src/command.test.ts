@@ -16,6 +16,8 @@ describe("parseCommand", () => {
     ["/codex cancel", { kind: "cancel", task: null }],
     ["/codex cancel review", { kind: "cancel", task: "review" }],
     ["/codex retry", { kind: "retry" }],
+    ["/codex apply", { kind: "apply" }],
+    ["/codex discard", { kind: "discard" }],
     ["/codex STATUS", { kind: "status" }],
     ["/codex", { kind: "help" }],
     ["/codex run abc review", { kind: "wrong", why: "no_sha" }],

@@ -7,6 +7,8 @@ export type Command =
   /** Null stands for every task of the pull request. */
   | { readonly kind: "cancel"; readonly task: string | null }
   | { readonly kind: "retry" }
+  /** The patch that waits on this pull request: onto the branch, or turned down. */
+  | { readonly kind: "apply" | "discard" }
   | { readonly kind: "status" }
   | { readonly kind: "help" }
   | { readonly kind: "wrong"; readonly why: "no_sha" | "too_long" };
@@ -59,6 +61,10 @@ function commandOf(text: string): Command {
       return { kind: "status" };
     case "retry":
       return { kind: "retry" };
+    case "apply":
+      return { kind: "apply" };
+    case "discard":
+      return { kind: "discard" };
     case "cancel":
       return { kind: "cancel", task: rest === "" ? null : taskIn(rest) };
     case "run": {
@@ -103,7 +109,7 @@ export function taskNamed(
     return { label };
   }
   const ends = labels.map((one) => one.slice(one.indexOf("-") + 1));
-  const near = nearest(name, [...labels, ...ends, "cancel", "retry", "status", "help"]);
+  const near = nearest(name, [...labels, ...ends, "cancel", "retry", "apply", "discard", "status", "help"]);
   return { label: null, near };
 }
 

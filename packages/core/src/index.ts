@@ -28,7 +28,7 @@ export {
   rebuildModelRequest,
 } from "./model-request/model-request.ts";
 export { type ModelRefusalCode, modelRefusals } from "./model-request/refusal.ts";
-export { type PullRequestNow, patchMessage, refuseApply } from "./patch/apply.ts";
+export { type PullRequestNow, patchMessage, refuseApply, refuseDiscard, withDecision } from "./patch/apply.ts";
 export { checkPatch, type PatchBase, type PatchCheck, type PatchFile, patchRefusals } from "./patch/check.ts";
 export * from "./policy.ts";
 export * from "./ports.ts";
@@ -59,6 +59,7 @@ export * from "./run-request.ts";
 export * from "./run.ts";
 export * from "./safe-output/find-secrets.ts";
 export type { LinkScope } from "./safe-output/links.ts";
+export { makeSafe } from "./safe-output/make-safe.ts";
 export * from "./safe-output/rules.ts";
 export * from "./safe-output/to-terminal.ts";
 export * from "./safe-output/withheld.ts";

@@ -3,7 +3,7 @@ import { type Command, parseCommand } from "./command.ts";
 import type { Ending } from "./ending.ts";
 import { matchesAnyFolded } from "./glob.ts";
 import { type Instant, isRunId, type RunId } from "./ids.ts";
-import { APPLY_PATCH } from "./render/check.ts";
+import { APPLY_PATCH, DISCARD_PATCH } from "./render/check.ts";
 import type { Actor, AskedBy } from "./run-request.ts";
 import type { PullRequestEvent, Webhook } from "./webhook.ts";
 import type { ButtonEvent } from "./webhook-button.ts";
@@ -51,9 +51,9 @@ export type Trigger =
       readonly repositoryIds: readonly number[];
       readonly ending: Ending;
     }
-  /** A person wants a run's patch on the branch; whether they may is asked live (patch/apply.ts). */
+  /** A person wants a run's patch on the branch, or not at all; whether they may say so is asked live (patch/apply.ts). */
   | {
-      readonly kind: "apply";
+      readonly kind: "apply" | "discard";
       readonly installation: number;
       readonly repositoryId: number;
       readonly actor: Actor;
@@ -162,11 +162,17 @@ function pullRequestTrigger(
   }
 }
 
+const decisions: ReadonlyMap<string, "apply" | "discard"> = new Map([
+  [APPLY_PATCH.identifier, "apply"],
+  [DISCARD_PATCH.identifier, "discard"],
+]);
+
 function button(webhook: ButtonEvent): Trigger {
   const { installation, repositoryId, sender: actor, checkRunId, externalId } = webhook;
-  return webhook.identifier === APPLY_PATCH.identifier
-    ? { kind: "apply", installation, repositoryId, actor, checkRunId, externalId }
-    : ignore("the button is none of Mayfly's");
+  const kind = decisions.get(webhook.identifier);
+  return kind === undefined
+    ? ignore("the button is none of Mayfly's")
+    : { kind, installation, repositoryId, actor, checkRunId, externalId };
 }
 
 function installationTrigger(webhook: Webhook & { kind: "installation" }): Trigger {

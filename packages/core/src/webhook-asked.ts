@@ -1,6 +1,7 @@
 import { z } from "zod";
 import type { Instant } from "./ids.ts";
 import type { Actor, Repository } from "./run-request.ts";
+import { isRunAgain } from "./webhook-button.ts";
 import {
   Action,
   BODY_CHARS_MAX,
@@ -27,7 +28,7 @@ export interface CommentEvent extends RepositoryEvent {
   readonly comment: { readonly id: number; readonly body: string; readonly createdAt: Instant };
 }
 
-/** `Re-run` was pressed beside a check run, ours or not. */
+/** `Re-run` was pressed beside a check run, ours or not, or our button of the same meaning. */
 export interface RerunEvent extends RepositoryEvent {
   readonly kind: "rerun";
   readonly check: { readonly id: number; readonly appSlug: string; readonly externalId: string };
@@ -87,14 +88,14 @@ export function parseComment(body: object): CommentEvent | Unread {
   return { ...event(parsed.data), kind: "comment", number: issue.number, comment: { id, body: text ?? "", createdAt } };
 }
 
-/** `check_run`: only `Re-run` asks for anything. */
+/** `check_run`: only `Re-run`, GitHub's button or our own, asks for anything here. */
 export function parseCheck(body: object): RerunEvent | Unread {
   const head = Action.safeParse(body);
   if (!head.success) {
     return invalid(head.error);
   }
   const { action } = head.data;
-  if (action !== "rerequested") {
+  if (action !== "rerequested" && !isRunAgain(body)) {
     return { kind: "ignored", reason: `Mayfly does not act on check runs being ${action.replaceAll("_", " ")}` };
   }
   const parsed = CheckBody.safeParse(body);

@@ -26,6 +26,15 @@ describe("a button of a check run", () => {
     });
   });
 
+  it("discards a patch, or runs the check's task again, by its name", () => {
+    const pressed = (identifier: string) => heard({ requested_action: { identifier } });
+    expect(pressed("discard_patch")).toMatchObject({ kind: "discard" });
+    const check_run = { id: 5, external_id: "run_01kq3v9d5e0123456789", app: { slug: "mayfly" } };
+    const repository = { id: 3, name: "app", owner: { login: "acme" }, default_branch: "main" };
+    const again = { requested_action: { identifier: "run_again" }, check_run, repository };
+    expect(heard(again)).toMatchObject({ kind: "rerun", of: check_run.external_id });
+  });
+
   it("asks for nothing if it is another button, or Mayfly itself pressed it", () => {
     expect(heard({ requested_action: { identifier: "merge" } })).toMatchObject({ kind: "ignore" });
     expect(heard({ sender: { id: 1, login: "mayfly[bot]", type: "Bot" } })).toMatchObject({ kind: "ignore" });

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { RUN_AGAIN } from "./render/check.ts";
 import type { Actor } from "./run-request.ts";
 import { Id, Installation, invalid, NAME_CHARS_MAX, Sender } from "./webhook-parts.ts";
 
@@ -22,6 +23,14 @@ const ButtonBody = z.object({
   // GitHub's own bound is 20 characters.
   requested_action: z.object({ identifier: z.string().min(1).max(64) }),
 });
+
+/** True for our button that means what GitHub's own `Re-run` means. */
+export function isRunAgain(body: object): boolean {
+  const read = z.object({ action: z.literal("requested_action"), requested_action: RunAgain }).safeParse(body);
+  return read.success;
+}
+
+const RunAgain = z.object({ identifier: z.literal(RUN_AGAIN.identifier) });
 
 /** What a `check_run` event says if it is about a button; null if it is about anything else. */
 export function parseButton(body: object): ButtonEvent | { readonly kind: "invalid"; readonly reason: string } | null {

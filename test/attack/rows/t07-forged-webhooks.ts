@@ -152,7 +152,7 @@ async function openIntake(
     appSlug: async () => options.appSlug,
     forgetRepository: async () => undefined,
     commands: { resolve: async () => ({ kind: "said" as const, reason: "not tried here" }) },
-    applyPatch: async () => "not applied",
+    decidePatch: async () => "not applied",
   });
   const server = buildWebhookServer({ secrets: [SECRET, OTHER], deliveries: deliveryStore, wake: handle, log });
   const url = await server.listen({ host: "127.0.0.1", port: 0 });

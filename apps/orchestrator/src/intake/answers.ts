@@ -1,4 +1,11 @@
-import { type DeliveryId, INSTRUCTIONS_CHARS_MAX, type Instant, type RepositoryEvent, type Run } from "@mayfly/core";
+import {
+  type DeliveryId,
+  INSTRUCTIONS_CHARS_MAX,
+  type Instant,
+  makeSafe,
+  type RepositoryEvent,
+  type Run,
+} from "@mayfly/core";
 import { type GitHubApp, MAKE_ONCE } from "../github/app.ts";
 
 /** What is said on the pull request. Our own words; whatever came from elsewhere stands in a code span. */
@@ -43,6 +50,13 @@ export const answers = {
       `There is no task or command ${span(name)} here${near === null ? "" : `; did you mean ${span(near)}?`}\n\n${listOf(tasks)}`,
     ),
   nothingToRetry: () => answer("nothing_to_retry", "There was no run on this pull request yet. See `/codex help`."),
+  nothingToDecide: () =>
+    answer(
+      "nothing_to_decide",
+      "No run on this pull request has a patch to decide on. A task makes one if it names `patch` under `publish`.",
+    ),
+  /** @param said What became of the patch, in our own words or GitHub's. */
+  decided: (said: string) => answer("decided", makeSafe(said, { repository: null, githubHost: "github.com" }).markdown),
   wrong: (why: "no_sha" | "too_long") =>
     answer(
       why,
@@ -59,6 +73,7 @@ const commandLines = [
   "`/codex TASK [instructions]` runs a task on the head of this pull request",
   "`/codex run SHA TASK [instructions]` runs it if SHA is the head",
   "`/codex retry` runs the latest task again, with its instructions",
+  "`/codex apply` puts the latest run's patch on the branch, `/codex discard` turns it down",
   "`/codex cancel [TASK]` ends what is running",
   "`/codex status` says what is running and what ran",
 ];

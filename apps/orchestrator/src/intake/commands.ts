@@ -27,14 +27,25 @@ export interface CommandsDeps {
   readonly deliveries: DeliveryStore;
   /** Labels that stand for tasks. */
   readonly labels: readonly string[];
+  /** Puts a run's patch on its branch or discards it, or says on its check why not. Answers with that. Idempotent. */
+  readonly decidePatch: DecidePatch;
   readonly log?: Pick<Logger, "warn">;
 }
+
+export type DecidePatch = (asked: Decision) => Promise<string>;
+type Decision = Trigger & { kind: "apply" | "discard" };
 
 /** What a command or a pressed button comes to, once GitHub was asked. */
 type Resolved =
   | (Trigger & { kind: "start" | "cancel" })
   /** It was answered on the pull request, or needs no answer. */
   | { readonly kind: "said"; readonly reason: string };
+
+/** A patch that somebody wants on the branch, or turned down. */
+interface ToDecide {
+  readonly kind: "decide";
+  readonly decision: Decision;
+}
 
 export interface Commands {
   /**
@@ -66,7 +77,12 @@ export function createCommands(deps: CommandsDeps): Commands {
         if (asked.kind === "command" && found.kind !== "said") {
           await showSeen(deps.app, asked.event, deps.log);
         }
-        return found;
+        if (found.kind !== "decide") {
+          return found;
+        }
+        const said = await deps.decidePatch(found.decision);
+        await ensureAnswer(deps.app, { event, number, key: id, text: answers.decided(said).text, at });
+        return { kind: "said", reason: said };
       }
       // Anybody may comment: who may not give commands is told so once on a pull request.
       const isOnce = found.name === "lacks_write";
@@ -86,7 +102,11 @@ interface Question {
   readonly number: number;
 }
 
-async function consider(deps: CommandsDeps, reading: Reading, question: Question): Promise<Resolved | Answer> {
+async function consider(
+  deps: CommandsDeps,
+  reading: Reading,
+  question: Question,
+): Promise<Resolved | ToDecide | Answer> {
   const { asked, number } = question;
   const { sender } = asked.event;
   const [role, pull, isAsWritten] = await Promise.all([
@@ -121,7 +141,7 @@ interface Order {
   readonly at: Instant;
 }
 
-async function obey(deps: CommandsDeps, reading: Reading, order: Order): Promise<Resolved | Answer> {
+async function obey(deps: CommandsDeps, reading: Reading, order: Order): Promise<Resolved | ToDecide | Answer> {
   const { command, event } = order;
   const runs = () => runsOf(deps, event.repository.id, event.number);
   const tasks = async () =>
@@ -139,6 +159,9 @@ async function obey(deps: CommandsDeps, reading: Reading, order: Order): Promise
         ? answers.nothingToRetry()
         : start(order, latest.request.task.name, null, instructionsOf(latest));
     }
+    case "apply":
+    case "discard":
+      return decisionOn(await runs(), event, command.kind);
     case "cancel":
       return command.task === null
         ? cancel(event, null)
@@ -159,6 +182,18 @@ function withTask(
 ): Resolved | Answer {
   const named = taskNamed(typed, tasks);
   return named.label === null ? answers.unknownTask(typed, named.near, tasks) : use(named.label);
+}
+
+/** The latest run that was to make a patch is the one whose patch a person can see. */
+function decisionOn(runs: readonly Run[], event: CommentEvent, kind: Decision["kind"]): ToDecide | Answer {
+  const latest = runs.find(({ request: { task } }) => task.publish.includes("patch"));
+  const checkRunId = latest?.phase === "done" ? latest.publication.checkRunId : null;
+  if (latest === undefined || checkRunId === null) {
+    return answers.nothingToDecide();
+  }
+  const { installation, repository, sender: actor } = event;
+  const decision = { kind, installation, repositoryId: repository.id, actor, checkRunId, externalId: latest.id };
+  return { kind: "decide", decision };
 }
 
 /** The head as GitHub says now, unless it may have changed since the person saw it. */
@@ -185,7 +220,7 @@ async function again(
   deps: CommandsDeps,
   { asked, at }: Question & { asked: Trigger & { kind: "rerun" } },
   pull: WebhookPullRequest,
-): Promise<Resolved | Answer> {
+): Promise<Resolved | ToDecide | Answer> {
   const former = await loadFormer(deps, asked);
   if (former === null) {
     return { kind: "said", reason: "the check run's run is not known here" };

@@ -21,7 +21,7 @@ import type { Logger } from "pino";
 import { isFinal } from "../github/app.ts";
 import type { Records } from "../runs/records.ts";
 import type { DeliveryStore } from "../store/deliveries.ts";
-import type { Commands } from "./commands.ts";
+import type { Commands, DecidePatch } from "./commands.ts";
 import type { RunStarter } from "./start-run.ts";
 
 export interface HandleDeliveryDeps {
@@ -39,8 +39,8 @@ export interface HandleDeliveryDeps {
   readonly appSlug: () => Promise<string>;
   /** Forgets what was fetched of a repository that the App has lost. */
   readonly forgetRepository: (id: number) => Promise<void>;
-  /** Puts a run's patch on its branch, or says on its check why not. Answers with what became of it. Idempotent. */
-  readonly applyPatch: (asked: Trigger & { kind: "apply" }) => Promise<string>;
+  /** Puts a run's patch on its branch or discards it, or says on its check why not. Answers with that. Idempotent. */
+  readonly decidePatch: DecidePatch;
 }
 
 /** Handles one delivery to its end. Idempotent: a step that was interrupted is taken again from the start. */
@@ -132,7 +132,8 @@ async function act(
       return { state: "applied", reason: `${ending.detail}: runs ended: ${ended}` };
     }
     case "apply":
-      return { state: "applied", reason: await deps.applyPatch(trigger) };
+    case "discard":
+      return { state: "applied", reason: await deps.decidePatch(trigger) };
     default:
       return assertNever(trigger);
   }

@@ -1,78 +1,26 @@
 import {
   type Actor,
   type EndedRun,
-  isAppError,
   type PatchFile,
   patchMessage,
   type PullRequestNow,
   type PullRequestOrigin,
   refuseApply,
   type RunId,
-  type Store,
-  type Trigger,
 } from "@mayfly/core";
-import type { Logger } from "pino";
-import { type GitHubApp, type GitHubClient, isFinal, statusOf } from "../github/app.ts";
+import { type GitHubApp, type GitHubClient, statusOf } from "../github/app.ts";
 import { placeOf, readRole } from "../github/pull-requests.ts";
 import type { GatherFacts } from "../runs/facts.ts";
 import { readPatch } from "./patch.ts";
 
-export interface PatchApplierDeps {
-  readonly app: GitHubApp;
-  readonly loadRun: Store["loadRun"];
-  readonly facts: GatherFacts;
-  readonly log: Logger;
-}
-
-/** What became of it. Both are said on the check. */
+/** What became of a patch. */
 type Applied =
   | { readonly kind: "applied"; readonly commit: string }
   | { readonly kind: "refused"; readonly why: string };
 
-/**
- * Puts the patch of an ended run on its pull request's branch as one commit, because a person asked for it, or says on the
- * check why not. Everything is asked anew: the person's role, the head, the files. Pressed twice it makes one commit, since
- * the branch moves only from the approved commit. Returns what became of it, for the record of the delivery.
- */
-export function createPatchApplier(deps: PatchApplierDeps): (asked: Trigger & { kind: "apply" }) => Promise<string> {
-  // A delivery that takes long is woken again meanwhile, every second: the second call waits for the first.
-  const underWay = new Map<string, Promise<string>>();
-  return (asked) => {
-    const key = `${asked.externalId}/${asked.checkRunId}/${asked.actor.id}`;
-    const applying = underWay.get(key) ?? applyOnce(deps, asked).finally(() => underWay.delete(key));
-    underWay.set(key, applying);
-    return applying;
-  };
-}
-
-async function applyOnce(deps: PatchApplierDeps, asked: Trigger & { kind: "apply" }): Promise<string> {
-  const run = (await deps.loadRun(asked.externalId as RunId))?.value;
-  const origin = run?.request.origin;
-  const isOurs =
-    run?.phase === "done" &&
-    origin?.kind === "pull_request" &&
-    origin.installation === asked.installation &&
-    origin.repository.id === asked.repositoryId &&
-    run.publication.checkRunId === asked.checkRunId;
-  if (!isOurs) {
-    return "the check is of no run whose patch is kept";
-  }
-  const applied = await apply(deps, run, origin, asked.actor).catch(refusedByGitHub);
-  await show(deps, asked.checkRunId, origin, asked.actor, applied);
-  deps.log.info({ run: run.id, actor: asked.actor.login, ...applied }, "a patch was asked for");
-  return applied.kind === "applied" ? `the patch is commit ${applied.commit}` : `not applied: ${applied.why}`;
-}
-
-/** GitHub's last word, such as a protected branch or a permission the App was not given; what may pass is thrown on. */
-function refusedByGitHub(error: unknown): Applied {
-  if (!isFinal(error)) {
-    throw error;
-  }
-  return { kind: "refused", why: `${error.message}. ${error.fix}` };
-}
-
-async function apply(
-  { app, facts }: PatchApplierDeps,
+/** Everything is asked anew: the person's role, the head, the files. Throws what GitHubApp throws. Idempotent. */
+export async function applyPatch(
+  { app, facts }: { readonly app: GitHubApp; readonly facts: GatherFacts },
   run: EndedRun,
   origin: PullRequestOrigin,
   actor: Actor,
@@ -107,7 +55,7 @@ async function apply(
   });
 }
 
-async function lookAt(client: GitHubClient, origin: PullRequestOrigin, actor: Actor): Promise<PullRequestNow> {
+export async function lookAt(client: GitHubClient, origin: PullRequestOrigin, actor: Actor): Promise<PullRequestNow> {
   const { data } = await client.request("GET /repos/{owner}/{repo}/pulls/{pull_number}", {
     ...whereOf(origin),
     pull_number: origin.number,
@@ -124,7 +72,12 @@ async function lookAt(client: GitHubClient, origin: PullRequestOrigin, actor: Ac
 }
 
 /** Whether the head is this run's commit on the approved one already. */
-async function isApplied(client: GitHubClient, origin: PullRequestOrigin, run: RunId, head: string): Promise<boolean> {
+export async function isApplied(
+  client: GitHubClient,
+  origin: PullRequestOrigin,
+  run: RunId,
+  head: string,
+): Promise<boolean> {
   if (head === origin.head) {
     return false;
   }
@@ -201,38 +154,6 @@ async function moveBranch(
   }
 }
 
-/** In our own words alone, so that a token for progress is enough. A refusal leaves the button where it is. */
-async function show(
-  { app, log }: PatchApplierDeps,
-  checkRunId: number,
-  origin: PullRequestOrigin,
-  actor: Actor,
-  applied: Applied,
-): Promise<void> {
-  const isApplied = applied.kind === "applied";
-  const title = isApplied ? `Patch applied as ${applied.commit.slice(0, 7)}` : "The patch was not applied";
-  const words = isApplied
-    ? `**The patch is on the branch** as ${applied.commit}, applied by \`${actor.login}\`.`
-    : `**The patch was not applied**, which \`${actor.login}\` asked for: ${applied.why}.`;
-  try {
-    await app.withClient("progress", placeOf(origin), (client) =>
-      client.request("PATCH /repos/{owner}/{repo}/check-runs/{check_run_id}", {
-        ...whereOf(origin),
-        check_run_id: checkRunId,
-        status: "completed",
-        conclusion: isApplied ? "success" : "action_required",
-        output: { title, summary: words },
-        ...(isApplied ? { actions: [] } : {}),
-      }),
-    );
-  } catch (error) {
-    if (!isAppError(error) || error.retryable) {
-      throw error;
-    }
-    log.warn({ err: error }, "what became of a patch could not be said on its check");
-  }
-}
-
-function whereOf({ repository }: PullRequestOrigin): { owner: string; repo: string } {
+export function whereOf({ repository }: PullRequestOrigin): { owner: string; repo: string } {
   return { owner: repository.owner, repo: repository.name };
 }

@@ -2,6 +2,7 @@ import {
   type Activity,
   APPLY_PATCH,
   countRemoved,
+  DISCARD_PATCH,
   type EndedRun,
   isAppError,
   isByLabel,
@@ -18,6 +19,7 @@ import {
   renderPatch,
   type ResultStore,
   reviewText,
+  RUN_AGAIN,
   type ReportInput,
   type RuleCounts,
   type Run,
@@ -192,7 +194,7 @@ function reportOf(
     const worked = { ...plain, activity: renderActivity(activity, plain) };
     const said = patch === null ? worked : { ...worked, patch: renderPatch(patch, origin) };
     const input = wantsReview(run) ? { ...said, answer: answerOf(said.answer, review) } : said;
-    const check = withButton(renderCheck(run, input), origin, patch);
+    const check = withButtons(renderCheck(run, input), origin, patch);
     const content = review === null ? check : { ...check, annotations: renderAnnotations(review.read.review) };
     const commented = earlier === undefined ? input : { ...input, earlier };
     return { content, body: renderComment(run, commented), removed: countRemoved(run, commented) };
@@ -208,10 +210,15 @@ function reportOf(
   }
 }
 
-/** A patch that waits is a person's to decide. On a fork nobody can put it on the branch from here. */
-function withButton(content: RenderedCheck, { fork }: PullRequestOrigin, patch: PatchCheck | null): RenderedCheck {
+/**
+ * What a person may do about it. A patch that waits is theirs to decide; on a fork nobody can put it on the branch from
+ * here. Everything may be run again, whoever ended it.
+ */
+function withButtons(content: RenderedCheck, { fork }: PullRequestOrigin, patch: PatchCheck | null): RenderedCheck {
   const waits = patch?.ok === true && patch.files.length > 0 && !fork && content.conclusion === "success";
-  return waits ? { ...content, conclusion: "action_required", actions: [APPLY_PATCH] } : content;
+  return waits
+    ? { ...content, conclusion: "action_required", actions: [APPLY_PATCH, DISCARD_PATCH, RUN_AGAIN] }
+    : { ...content, actions: [RUN_AGAIN] };
 }
 
 /** What stands in the comment and the check when the answer is a review: its words, never its JSON. Still hostile. */

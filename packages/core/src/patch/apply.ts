@@ -35,6 +35,26 @@ export function refuseApply(origin: PullRequestOrigin, actor: Actor, now: PullRe
   return now.headRef === now.defaultBranch ? "the head is the default branch, which Mayfly never pushes to" : null;
 }
 
+/** Why this person may not turn a patch down, or null. The branch stays as it is, so nothing else matters. */
+export function refuseDiscard(actor: Actor, role: string): string | null {
+  return actor.type === "User" && rolesWithWrite.includes(role)
+    ? null
+    : `${actor.login} has the role ${role} in this repository; write, maintain or admin is needed to discard a patch`;
+}
+
+/** Between what was decided of a patch and the run's report below it. No report holds it: HTML comments are taken out. */
+const DECIDED = "<!-- mayfly:patch -->";
+/** GitHub's bound for the summary of a check run. */
+const SUMMARY_CHARS_MAX = 65_535;
+
+/** A check's summary with what was decided above the run's report, in place of what was decided before. */
+export function withDecision(summary: string, words: string): string {
+  const at = summary.indexOf(DECIDED);
+  const report = at === -1 ? summary : summary.slice(at + DECIDED.length).trimStart();
+  const whole = `${words}\n\n${DECIDED}\n\n${report}`;
+  return whole.length <= SUMMARY_CHARS_MAX ? whole : words;
+}
+
 /** The commit's message: our own words alone, with trailers that say what was approved, by which run and whom. */
 export function patchMessage(run: RunId, origin: PullRequestOrigin, actor: Actor): string {
   return [

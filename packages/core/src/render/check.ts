@@ -9,7 +9,7 @@ import type { EndedRun } from "./receipt.ts";
 import { renderStructured } from "./structured.ts";
 
 /** A check run's conclusions that we use. */
-export type Conclusion = "success" | "failure" | "cancelled" | "timed_out" | "skipped" | "action_required";
+export type Conclusion = "success" | "failure" | "cancelled" | "timed_out" | "skipped" | "action_required" | "neutral";
 
 /** A check run as GitHub takes it. */
 export interface RenderedCheck {
@@ -33,6 +33,20 @@ export const APPLY_PATCH = {
   label: "Apply patch",
   description: "Commit it to this branch",
   identifier: "apply_patch",
+} as const;
+
+/** The button by which a person says that a patch will not be taken. */
+export const DISCARD_PATCH = {
+  label: "Discard",
+  description: "Leave the branch as it is",
+  identifier: "discard_patch",
+} as const;
+
+/** The button that has the same task run again on the check's commit: what GitHub's own `Re-run` does, in sight. */
+export const RUN_AGAIN = {
+  label: "Run again",
+  description: "Run this task again on this commit",
+  identifier: "run_again",
 } as const;
 
 /**

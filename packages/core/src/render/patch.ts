@@ -39,7 +39,7 @@ export function renderPatch(check: PatchCheck, { fork }: Pick<PullRequestOrigin,
 }
 
 const ON_BRANCH =
-  "To put it on this branch as one commit, a person with write access presses `Apply patch` on this task's check. " +
+  "To put it on this branch as one commit, a person with write access presses `Apply patch` on this task's check, or comments `/codex apply`. " +
   "After another push it is not applied.";
 const ON_FORK = "The head is in a fork, where Mayfly never pushes: take the patch over by hand.";
 

@@ -1,0 +1,203 @@
+import {
+  APPLY_PATCH,
+  type Conclusion,
+  DISCARD_PATCH,
+  type EndedRun,
+  isAppError,
+  type PullRequestOrigin,
+  refuseDiscard,
+  RUN_AGAIN,
+  type RunId,
+  type Store,
+  type Trigger,
+  withDecision,
+} from "@mayfly/core";
+import type { Logger } from "pino";
+import { type GitHubApp, isFinal } from "../github/app.ts";
+import { placeOf } from "../github/pull-requests.ts";
+import type { GatherFacts } from "../runs/facts.ts";
+import { applyPatch, isApplied, lookAt, whereOf } from "./apply-patch.ts";
+
+export interface PatchDeciderDeps {
+  readonly app: GitHubApp;
+  readonly loadRun: Store["loadRun"];
+  readonly facts: GatherFacts;
+  readonly log: Logger;
+}
+
+type Asked = Trigger & { kind: "apply" | "discard" };
+/** How it is with a patch. */
+type State = "waiting" | "applied" | "discarded";
+type Decided =
+  | { readonly kind: "applied"; readonly commit: string }
+  | { readonly kind: "discarded" }
+  /** And it stays as it is. */
+  | { readonly kind: "refused"; readonly why: string; readonly state: State };
+
+/**
+ * Puts the patch of an ended run on its pull request's branch as one commit, or turns it down for good, because a person
+ * asked for that, or says on the check why not. Pressed twice it makes one commit, since the branch moves only from the
+ * approved commit. That a patch was discarded is known by the check itself, which nobody but the App can change. Returns
+ * what became of it, for the record of the delivery.
+ */
+export function createPatchDecider(deps: PatchDeciderDeps): (asked: Asked) => Promise<string> {
+  // A delivery that takes long is woken again meanwhile, every second: the second call waits for the first.
+  const underWay = new Map<string, Promise<string>>();
+  return (asked) => {
+    const key = `${asked.kind}/${asked.externalId}/${asked.checkRunId}/${asked.actor.id}`;
+    const deciding = underWay.get(key) ?? decideOnce(deps, asked).finally(() => underWay.delete(key));
+    underWay.set(key, deciding);
+    return deciding;
+  };
+}
+
+async function decideOnce(deps: PatchDeciderDeps, asked: Asked): Promise<string> {
+  const run = (await deps.loadRun(asked.externalId as RunId))?.value;
+  const origin = run?.request.origin;
+  const isOurs =
+    run?.phase === "done" &&
+    origin?.kind === "pull_request" &&
+    origin.installation === asked.installation &&
+    origin.repository.id === asked.repositoryId &&
+    run.publication.checkRunId === asked.checkRunId;
+  if (!isOurs) {
+    return "the check is of no run whose patch is kept";
+  }
+  const check = await readCheck(deps.app, asked.checkRunId, origin);
+  const decided = await decide(deps, { run, origin, asked, check }).catch(refusedByGitHub);
+  await show(deps, { origin, asked, check, decided });
+  deps.log.info({ run: run.id, actor: asked.actor.login, asked: asked.kind, ...decided }, "a patch was decided on");
+  switch (decided.kind) {
+    case "applied":
+      return `the patch is commit ${decided.commit}`;
+    case "discarded":
+      return "the patch is discarded";
+    default:
+      return `not ${done[asked.kind]}: ${decided.why}`;
+  }
+}
+
+const done = { apply: "applied", discard: "discarded" } as const;
+
+/** GitHub's last word, such as a protected branch or a permission the App was not given; what may pass is thrown on. */
+function refusedByGitHub(error: unknown): Decided {
+  if (!isFinal(error)) {
+    throw error;
+  }
+  return refused(`${error.message}. ${error.fix}`, "waiting");
+}
+
+function refused(why: string, state: State): Decided {
+  return { kind: "refused", why, state };
+}
+
+/** The check as it stands on GitHub. */
+interface Check {
+  readonly isDiscarded: boolean;
+  readonly summary: string;
+}
+
+function readCheck(app: GitHubApp, checkRunId: number, origin: PullRequestOrigin): Promise<Check> {
+  return app.withClient("progress", placeOf(origin), async (client) => {
+    const { data } = await client.request("GET /repos/{owner}/{repo}/check-runs/{check_run_id}", {
+      ...whereOf(origin),
+      check_run_id: checkRunId,
+    });
+    return { isDiscarded: data.conclusion === DISCARDED, summary: data.output.summary ?? "" };
+  });
+}
+
+/** No other check of ours ends so. */
+const DISCARDED: Conclusion = "neutral";
+
+interface Question {
+  readonly run: EndedRun;
+  readonly origin: PullRequestOrigin;
+  readonly asked: Asked;
+  readonly check: Check;
+}
+
+async function decide(deps: PatchDeciderDeps, { run, origin, asked, check }: Question): Promise<Decided> {
+  if (asked.kind === "discard") {
+    return discard(deps, { run, origin, asked, check });
+  }
+  if (check.isDiscarded) {
+    return refused("it was discarded: run the task again for another", "discarded");
+  }
+  const applied = await applyPatch(deps, run, origin, asked.actor);
+  return applied.kind === "applied" ? applied : refused(applied.why, "waiting");
+}
+
+async function discard({ app }: PatchDeciderDeps, { run, origin, asked, check }: Question): Promise<Decided> {
+  return app.withClient("read", placeOf(origin), async (client) => {
+    const now = await lookAt(client, origin, asked.actor);
+    const why = refuseDiscard(asked.actor, now.role);
+    if (why !== null) {
+      return refused(why, check.isDiscarded ? "discarded" : "waiting");
+    }
+    return (await isApplied(client, origin, run.id, now.head))
+      ? refused(`it is on the branch already, as ${now.head}: revert that commit`, "applied")
+      : { kind: "discarded" };
+  });
+}
+
+/** In our own words above what the check says already, so that a token for progress is enough. */
+async function show(
+  { app, log }: PatchDeciderDeps,
+  { origin, asked, check, decided }: Omit<Question, "run"> & { readonly decided: Decided },
+): Promise<void> {
+  const { title, words, conclusion, actions } = outcomeOf(asked, decided);
+  try {
+    await app.withClient("progress", placeOf(origin), (client) =>
+      client.request("PATCH /repos/{owner}/{repo}/check-runs/{check_run_id}", {
+        ...whereOf(origin),
+        check_run_id: asked.checkRunId,
+        status: "completed",
+        conclusion,
+        output: { title, summary: withDecision(check.summary, words) },
+        actions: actions.map((action) => ({ ...action })),
+      }),
+    );
+  } catch (error) {
+    if (!isAppError(error) || error.retryable) {
+      throw error;
+    }
+    log.warn({ err: error }, "what became of a patch could not be said on its check");
+  }
+}
+
+type Button = typeof APPLY_PATCH | typeof DISCARD_PATCH | typeof RUN_AGAIN;
+
+function outcomeOf(
+  { kind, actor }: Asked,
+  decided: Decided,
+): { title: string; words: string; conclusion: Conclusion; actions: readonly Button[] } {
+  const by = `\`${actor.login}\``;
+  switch (decided.kind) {
+    case "applied":
+      return {
+        title: `Patch applied as ${decided.commit.slice(0, 7)}`,
+        words: `**The patch is on the branch** as ${decided.commit}, applied by ${by}.`,
+        ...checkIn.applied,
+      };
+    case "discarded":
+      return {
+        title: "Patch discarded",
+        words: `**The patch was discarded** by ${by}. The branch is as it was.`,
+        ...checkIn.discarded,
+      };
+    default:
+      return {
+        title: `The patch was not ${done[kind]}`,
+        words: `**The patch was not ${done[kind]}**, which ${by} asked for: ${decided.why}.`,
+        ...checkIn[decided.state],
+      };
+  }
+}
+
+/** After a commit of ours the check's own commit is no longer the head: nothing is left to press. */
+const checkIn: Readonly<Record<State, { conclusion: Conclusion; actions: readonly Button[] }>> = {
+  waiting: { conclusion: "action_required", actions: [APPLY_PATCH, DISCARD_PATCH, RUN_AGAIN] },
+  applied: { conclusion: "success", actions: [] },
+  discarded: { conclusion: DISCARDED, actions: [RUN_AGAIN] },
+};
