@@ -32,7 +32,7 @@ export type PolicyDecision =
   | { readonly allowed: false; readonly ending: Ending };
 
 /** Roles that may push, and so may start a run. `triage` may set a label, and that is all. */
-export const rolesWithWrite: readonly string[] = ["write", "maintain", "admin"];
+export const rolesWithWrite = ["write", "maintain", "admin"];
 /** The only bot that `allow-bots` trusts, as in codex-action: it acts with the repository's own workflow token. */
 export const TRUSTED_BOT = "github-actions";
 /** A refusal names the first mistakes; the file has the rest. */
