@@ -340,7 +340,7 @@ const defencesWithoutMachine: readonly Defence[] = [
     file: `${CORE}/policy.ts`,
     find: "if (file === null) {",
     replace:
-      'if (file === null) {\n    return decidePolicy({ ...question, task: { ok: true, options: {}, prompt: "Review." } });\n  }\n  if (file === null) {',
+      'if (file === null) {\n    return readTask(label, { ok: true, options: {}, prompt: "Review." }, defaults);\n  }\n  if (file === null) {',
   },
   {
     row: "T40",

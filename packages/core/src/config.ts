@@ -1,5 +1,6 @@
 import type { Budgets, Prices } from "./budget.ts";
 import { budgetsOf, checkPrices, pricesOf } from "./budget-settings.ts";
+import type { Ceiling } from "./ceiling.ts";
 import {
   type ConfigDraft,
   type ConfigProblem,
@@ -14,7 +15,6 @@ import { checkFleet, type FleetConfig, fleetOf } from "./config-fleet.ts";
 import { checkIssuer, type IssuerConfig, issuerOf } from "./config-issuer.ts";
 import { checkRoles, type Role } from "./config-roles.ts";
 import { matchesGlob } from "./glob.ts";
-import type { Ceiling } from "./policy.ts";
 import { Secret } from "./secret.ts";
 import { readStrictYaml } from "./strict-yaml.ts";
 

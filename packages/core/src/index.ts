@@ -1,6 +1,7 @@
 export { type Activity, readActivity, textsOfActivity } from "./activity.ts";
 export * from "./assert.ts";
 export * from "./budget.ts";
+export * from "./ceiling.ts";
 export { type Command, INSTRUCTIONS_CHARS_MAX, labelsOfFiles, taskNamed } from "./command.ts";
 export * from "./config.ts";
 export * from "./config-docs.ts";
@@ -65,6 +66,7 @@ export * from "./safe-output/to-terminal.ts";
 export * from "./safe-output/withheld.ts";
 export * from "./secret.ts";
 export * from "./strict-json.ts";
+export * from "./task-explanation.ts";
 export * from "./task-file.ts";
 export { readTaskOption, type TaskOptions } from "./task-options.ts";
 export { taskSchema } from "./task-schema.ts";

@@ -1,22 +1,10 @@
+import { type Ceiling, refuseLabel, refuseRepository, refuseTask, taskDefaults } from "./ceiling.ts";
 import type { Ending, EndingCode } from "./ending.ts";
-import { matchesAnyFolded, matchesGlob } from "./glob.ts";
 import type { Instant } from "./ids.ts";
 import { limits } from "./limits.ts";
-import type { SafetyStrategy } from "./protocol.ts";
 import type { Actor, Repository } from "./run-request.ts";
 import { resolveTask, type TaskDefaults, type TaskFile, taskPath } from "./task-file.ts";
-import type { Publish, TaskSpec } from "./task-spec.ts";
-
-/** What the operator allows at most, whatever a task file says. In patterns `*` stands for any characters but `/`. */
-export interface Ceiling {
-  readonly labels: readonly string[];
-  /** `owner/name`. */
-  readonly repositories: readonly string[];
-  readonly models: readonly string[];
-  readonly safetyStrategies: readonly SafetyStrategy[];
-  readonly publications: readonly Publish[];
-  readonly runMsMax: number;
-}
+import type { TaskSpec } from "./task-spec.ts";
 
 export interface PolicyQuestion {
   readonly label: string;
@@ -44,9 +32,9 @@ export type PolicyDecision =
   | { readonly allowed: false; readonly ending: Ending };
 
 /** Roles that may push, and so may start a run. `triage` may set a label, and that is all. */
-const rolesWithWrite = ["write", "maintain", "admin"];
+export const rolesWithWrite = ["write", "maintain", "admin"];
 /** The only bot that `allow-bots` trusts, as in codex-action: it acts with the repository's own workflow token. */
-const TRUSTED_BOT = "github-actions";
+export const TRUSTED_BOT = "github-actions";
 /** A refusal names the first mistakes; the file has the rest. */
 const PROBLEMS_SHOWN_MAX = 3;
 
@@ -55,40 +43,42 @@ const PROBLEMS_SHOWN_MAX = 3;
  * that says what to change. The order is fixed: the label, its file, who asked, the fork's age, the operator's ceiling.
  */
 export function decidePolicy(question: PolicyQuestion): PolicyDecision {
-  const { label, task: file, ceiling } = question;
-  if (!matchesAnyFolded(ceiling.labels, label)) {
-    return refuse("not_allowed", `label: "${label}" is not allowed here; allowed: ${ceiling.labels.join(", ")}`);
+  const { label, ceiling, modelDefault } = question;
+  const foreign = refuseLabel(label, ceiling);
+  if (foreign !== null) {
+    return refuse("not_allowed", foreign);
   }
-  const named = taskPath(label);
-  if (!named.ok) {
-    return refuse(
-      "task_missing",
-      `the label "${label}" cannot have a task file, for it ${named.reason}; rename the label`,
-    );
+  const read = readTask(label, question.task, taskDefaults(ceiling, modelDefault));
+  if (!read.ok) {
+    return { allowed: false, ending: read.ending };
   }
-  if (file === null) {
-    return refuse("task_missing", `add ${named.path} to the default branch`);
-  }
-  if (!file.ok) {
-    return refuse("task_invalid", mistakes(named.path, file));
-  }
-  const task = resolveTask(label, file.options, defaultsOf(question));
+  const { task, path } = read;
   return (
-    refuseActor(question, task, named.path) ??
+    refuseActor(question, task, path) ??
     refuseFreshFork(question) ??
     refuseBeyondCeiling(question, task) ?? { allowed: true, task }
   );
 }
 
-/** What a task gets when it says nothing stays below the ceiling: only what somebody wrote is refused. */
-function defaultsOf(question: PolicyQuestion): TaskDefaults {
-  const { ceiling, modelDefault } = question;
-  return {
-    model: modelDefault,
-    timeoutMs: Math.min(limits.runMsDefault, ceiling.runMsMax),
-    // A review wants an answer of a certain shape, a patch is put on a branch: only a task that asks for one gets it.
-    publish: ceiling.publications.filter((name) => name !== "review" && name !== "patch"),
-  };
+/** The task that a label's file stands for, with its defaults, or the ending of a run for which there is none. Pure. */
+export function readTask(
+  label: string,
+  file: TaskFile | null,
+  defaults: TaskDefaults,
+):
+  | { readonly ok: true; readonly task: TaskSpec; readonly path: string }
+  | { readonly ok: false; readonly ending: Ending } {
+  const named = taskPath(label);
+  if (!named.ok) {
+    const detail = `the label "${label}" cannot have a task file, for it ${named.reason}; rename the label`;
+    return { ok: false, ending: refused("task_missing", detail) };
+  }
+  if (file === null) {
+    return { ok: false, ending: refused("task_missing", `add ${named.path} to the default branch`) };
+  }
+  return file.ok
+    ? { ok: true, task: resolveTask(label, file.options, defaults), path: named.path }
+    : { ok: false, ending: refused("task_invalid", mistakes(named.path, file)) };
 }
 
 function mistakes(path: string, file: TaskFile & { ok: false }): string {
@@ -166,47 +156,16 @@ function refuseFreshFork(question: PolicyQuestion): PolicyDecision | null {
   return refuse("fork_head_fresh", `${when}; its head is ${head}`);
 }
 
-function refuseBeyondCeiling(question: PolicyQuestion, task: TaskSpec): PolicyDecision | null {
-  const { ceiling, repository } = question;
-  if (!ceiling.models.some((pattern) => matchesGlob(pattern, task.model))) {
-    return beyond("model", task.model, ceiling.models);
-  }
-  if (task.timeoutMs > ceiling.runMsMax) {
-    return refuse(
-      "not_allowed",
-      `timeout: ${span(task.timeoutMs)} is not allowed here; allowed: up to ${span(ceiling.runMsMax)}`,
-    );
-  }
-  if (!ceiling.safetyStrategies.includes(task.safetyStrategy)) {
-    const { safetyStrategy: asked } = task;
-    const fix = asked === "unsafe" ? `; ${unsafeLeave}` : "";
-    return refuse("not_allowed", `${notAllowed("safety-strategy", asked, ceiling.safetyStrategies)}${fix}`);
-  }
-  const publication = task.publish.find((kind) => !ceiling.publications.includes(kind));
-  if (publication !== undefined) {
-    return beyond("publish", publication, ceiling.publications);
-  }
-  const fullName = `${repository.owner}/${repository.name}`;
-  return matchesAnyFolded(ceiling.repositories, fullName) ? null : beyond("repository", fullName, ceiling.repositories);
-}
-
-/** How an operator lets tasks have Codex as root. It is never the default. */
-export const unsafeLeave =
-  "unsafe is Codex as root in its machine; to allow it an operator adds unsafe to policy.safety_strategies " +
-  "(MAYFLY_SAFETY_STRATEGIES)";
-
-function beyond(option: string, value: string, allowed: readonly string[]): PolicyDecision {
-  return refuse("not_allowed", notAllowed(option, value, allowed));
-}
-
-function notAllowed(option: string, value: string, allowed: readonly string[]): string {
-  return `${option}: ${value} is not allowed here; allowed: ${allowed.join(", ")}`;
-}
-
-function span(ms: number): string {
-  return ms % 60_000 === 0 ? `${ms / 60_000}m` : `${ms / 1_000}s`;
+function refuseBeyondCeiling({ ceiling, repository }: PolicyQuestion, task: TaskSpec): PolicyDecision | null {
+  const [first] = refuseTask(task, ceiling);
+  const detail = first?.detail ?? refuseRepository(`${repository.owner}/${repository.name}`, ceiling);
+  return detail === null ? null : refuse("not_allowed", detail);
 }
 
 function refuse(code: EndingCode, detail: string): PolicyDecision {
-  return { allowed: false, ending: { outcome: "refused", code, detail } };
+  return { allowed: false, ending: refused(code, detail) };
+}
+
+function refused(code: EndingCode, detail: string): Ending {
+  return { outcome: "refused", code, detail };
 }

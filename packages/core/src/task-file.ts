@@ -1,6 +1,6 @@
 import { limits } from "./limits.ts";
 import { reviewSchema } from "./review.ts";
-import { type Problem, readStrictYaml } from "./strict-yaml.ts";
+import { type Place, type Problem, readStrictYaml, type StrictYamlResult } from "./strict-yaml.ts";
 import { readTaskOption, type TaskOptions } from "./task-options.ts";
 import { defaultTask, type TaskSpec } from "./task-spec.ts";
 import { variableProblems } from "./task-variables.ts";
@@ -58,10 +58,7 @@ export function parseTaskFile(text: string): TaskFile {
   if (text.length > limits.taskBytesMax || new TextEncoder().encode(text).length > limits.taskBytesMax) {
     return fail({ line: 1, column: 1, message: `the file is bigger than ${limits.taskBytesMax / 1024} KiB` });
   }
-  const lines = text
-    .replace(/^\uFEFF/, "")
-    .replaceAll("\r\n", "\n")
-    .split("\n");
+  const lines = linesOf(text);
   const binary = lines.findIndex((line) => line.includes("\0"));
   if (binary >= 0) {
     const column = (lines[binary] ?? "").indexOf("\0") + 1;
@@ -74,8 +71,23 @@ export function parseTaskFile(text: string): TaskFile {
   if (end < 0) {
     return fail({ line: 1, column: 1, message: "the front matter begins here, but no line `---` ends it" });
   }
-  const read = readOptions(lines.slice(1, end).join("\n"));
+  const read = readOptions(readFrontMatter(lines, end));
   return read.ok ? withPrompt(read.options, lines, end + 1) : read;
+}
+
+/**
+ * Where each option of a task file stands, by the option's name; empty for a file without options or with mistakes.
+ * Never throws. Bound: as above.
+ */
+export function optionPlaces(text: string): ReadonlyMap<string, Place> {
+  if (!parseTaskFile(text).ok) {
+    return new Map();
+  }
+  const lines = linesOf(text);
+  const end = isFence(lines[0]) ? lines.findIndex((line, index) => index > 0 && isFence(line)) : 0;
+  const read = readFrontMatter(lines, end);
+  const names = read.ok ? Object.keys(read.yaml.value) : [];
+  return new Map(read.ok ? names.map((name) => [name, read.yaml.placeOf([name], "key")]) : []);
 }
 
 /** The file's options over the service's defaults. The operator's ceiling is policy's (policy.ts). */
@@ -89,9 +101,24 @@ export function resolveTask(label: string, options: TaskOptions, defaults: TaskD
   return task.safetyStrategy === "read-only" ? { ...task, sandbox: "read-only" } : task;
 }
 
-function readOptions(yaml: string): { ok: true; options: TaskOptions } | { ok: false; problems: readonly Problem[] } {
-  // The front matter begins on the file's second line.
-  const result = readStrictYaml(yaml, { charsMax: FRONT_MATTER_CHARS_MAX, firstLine: 2 });
+function linesOf(text: string): string[] {
+  return text
+    .replace(/^\uFEFF/, "")
+    .replaceAll("\r\n", "\n")
+    .split("\n");
+}
+
+/** It begins on the file's second line, and ends before the line of this index. */
+function readFrontMatter(lines: readonly string[], end: number): StrictYamlResult {
+  return readStrictYaml(lines.slice(1, Math.max(end, 1)).join("\n"), {
+    charsMax: FRONT_MATTER_CHARS_MAX,
+    firstLine: 2,
+  });
+}
+
+function readOptions(
+  result: StrictYamlResult,
+): { ok: true; options: TaskOptions } | { ok: false; problems: readonly Problem[] } {
   if (!result.ok) {
     return result;
   }

@@ -12,6 +12,7 @@ import { runCancel, runList, runView } from "./run-commands.ts";
 import { runLocal } from "./run-local.ts";
 import { serve } from "./serve.ts";
 import { taskCheck } from "./task-check.ts";
+import { taskExplain, type TaskExplainFlags } from "./task-explain.ts";
 import { readyTasks, taskInit } from "./task-init.ts";
 import type { Terminal } from "./terminal.ts";
 import type { VerifyEc2Flags } from "./verify-ec2.ts";
@@ -87,12 +88,26 @@ export async function createProgram(terminal: Terminal, argv: readonly string[])
     .command("check")
     .description("read task files as a run would, and name every mistake with its line and column")
     .argument("<files...>", "the files, such as .github/codex/labels/review.md")
+    .option("--config <file>", "the service's settings (YAML): name also what they and MAYFLY_ variables do not allow")
     .option("--json", "print JSON")
     .addHelpText(
       "after",
-      "\nOptions: docs/reference/tasks.md. Needs neither the service nor the network, and does not know the operator's limits.\nEnds with 1 when a file has a mistake.",
+      "\nOptions: docs/reference/tasks.md. Needs neither the service nor the network. Knows the operator's limits\nonly with --config. Ends with 1 when a file has a mistake.",
     )
-    .action((files: string[], flags: { json?: boolean }) => doing(taskCheck(terminal, files, flags)));
+    .action((files: string[], flags: { json?: boolean; config?: string }) => doing(taskCheck(terminal, files, flags)));
+  task
+    .command("explain")
+    .description("what a run of a task would be: its options and where they come from, what is refused, its prompt")
+    .argument("<file>", "the task file")
+    .option("--label <name>", "the label; else the file's name without .md")
+    .option("--config <file>", "the service's settings (YAML); else MAYFLY_CONFIG; the environment counts over it")
+    .option("--fork", "for a pull request from a fork")
+    .option("--json", "print JSON")
+    .addHelpText(
+      "after",
+      "\nRuns nothing and asks nobody. The prompt is for a pull request that is made up, in a repository without AGENTS.md.\nEnds with 1 when a run would be refused.",
+    )
+    .action((file: string, flags: TaskExplainFlags) => doing(taskExplain(terminal, file, flags)));
   task
     .command("init")
     .description("copy ready tasks into a repository, and say what will happen and what to do next")

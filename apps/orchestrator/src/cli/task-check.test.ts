@@ -53,6 +53,23 @@ describe("mayfly task check", () => {
     expect(JSON.parse(out)).toMatchObject({ ok: false, files: [{ file, problems: [{ line: 2, column: 1 }] }] });
   });
 
+  it("names at its line what the operator does not allow, only with --config", async () => {
+    const config = join(folder, "mayfly.yaml");
+    await writeFile(config, 'policy:\n  models: ["gpt-*"]\n  run_minutes_max: 10\n');
+    const text = "---\nmodel: other\neffort: low\ntimeout: 30m\n---\nGo.\n";
+    const { file, code, out } = await check("codex-review.md", text, "--config", config);
+    expect(code).toBe(1);
+    expect(out.trimEnd().split("\n")).toEqual([
+      `${file}:2:1: model: other is not allowed here; allowed: gpt-*`,
+      `${file}:4:1: timeout: 30m is not allowed here; allowed: up to 10m`,
+    ]);
+    expect((await check("codex-review.md", text)).code).toBe(0);
+    expect((await check("review.md", "Go.\n", "--config", config)).out).toContain(
+      'label: "review" is not allowed here',
+    );
+    expect((await check("codex-ok.md", "Go.\n", "--config", config)).code).toBe(0);
+  });
+
   it("ends as for a mistake in what was typed when there is no such file", async () => {
     const { terminal } = createTestTerminal();
     const missing = createProgram(terminal, ["task", "check", join(folder, "none.md")]);

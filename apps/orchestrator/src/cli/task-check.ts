@@ -1,6 +1,17 @@
-import { open } from "node:fs/promises";
 import { basename } from "node:path";
-import { AppError, limits, parseTaskFile, taskPath, toTerminal } from "@mayfly/core";
+import {
+  type Config,
+  optionPlaces,
+  parseTaskFile,
+  refuseLabel,
+  refuseTask,
+  resolveTask,
+  taskDefaults,
+  taskPath,
+  toTerminal,
+} from "@mayfly/core";
+import { loadSettings } from "./settings.ts";
+import { readTaskText } from "./task-text.ts";
 import type { Terminal } from "./terminal.ts";
 
 interface Checked {
@@ -9,17 +20,21 @@ interface Checked {
 }
 
 /**
- * `mayfly task check`: reads task files as a run would, and looks at their names. Runs nothing, asks nobody. Ends with 0
- * only if all are good. Throws INPUT_INVALID for a file that cannot be read. Bound: limits.taskBytesMax a file.
+ * `mayfly task check`: reads task files as a run would, and looks at their names. Runs nothing, asks nobody. With
+ * settings it holds the files against the operator's ceiling too. Ends with 0 only if all are good. Throws INPUT_INVALID
+ * for a file that cannot be read, CONFIG_INVALID for settings that are not valid. Bound: limits.taskBytesMax a file.
  */
 export async function taskCheck(
   terminal: Terminal,
   files: readonly string[],
-  flags: { json?: boolean },
+  flags: { json?: boolean; config?: string },
 ): Promise<number> {
+  const config = flags.config === undefined ? null : loadSettings(terminal, flags);
   const checked: Checked[] = [];
   for (const file of files) {
-    checked.push({ file, problems: [...nameProblems(file), ...textProblems(await readTask(file))] });
+    const text = await readTaskText(file);
+    const beyond = config === null ? [] : ceilingProblems(file, text, config);
+    checked.push({ file, problems: [...nameProblems(file), ...textProblems(text), ...beyond] });
   }
   const ok = checked.every(({ problems }) => problems.length === 0);
   const text = flags.json === true ? JSON.stringify({ ok, files: checked }) : checked.flatMap(linesOf).join("\n");
@@ -41,23 +56,21 @@ function textProblems(text: string): Checked["problems"] {
   return read.ok ? [] : read.problems.map(({ line, column, message }) => ({ line, column, message }));
 }
 
-/** One byte more than is accepted: that says as well that it is too much. */
-async function readTask(file: string): Promise<string> {
-  try {
-    const handle = await open(file);
-    try {
-      const bytes = Buffer.alloc(limits.taskBytesMax + 1);
-      let filled = 0;
-      for (let got = -1; got !== 0 && filled < bytes.length; filled += got) {
-        got = (await handle.read(bytes, filled, bytes.length - filled)).bytesRead;
-      }
-      return bytes.toString("utf8", 0, filled);
-    } finally {
-      await handle.close();
-    }
-  } catch (cause) {
-    throw new AppError("INPUT_INVALID", `the task file ${file} cannot be read`, { cause });
-  }
+/** What the operator does not allow, in the words of a refused run. A file with mistakes has those first. */
+function ceilingProblems(file: string, text: string, { policy, model }: Config): Checked["problems"] {
+  const label = basename(file, ".md");
+  const foreign = refuseLabel(label, policy);
+  const read = parseTaskFile(text);
+  const task = read.ok ? resolveTask(label, read.options, taskDefaults(policy, model.default)) : null;
+  const places = optionPlaces(text);
+  const top = { line: 1, column: 1 };
+  return [
+    ...(foreign === null ? [] : [{ ...top, message: foreign }]),
+    ...(task === null ? [] : refuseTask(task, policy)).map(({ option, detail }) => {
+      const { line, column } = places.get(option) ?? top;
+      return { line, column, message: detail };
+    }),
+  ];
 }
 
 function linesOf({ file, problems }: Checked): string[] {
