@@ -60,7 +60,7 @@ export function patchMessage(run: RunId, origin: PullRequestOrigin, actor: Actor
   return [
     "Apply the patch of a Mayfly run",
     "",
-    "Written by a machine; a person pressed the button.",
+    "Written by a machine; a person asked for this commit.",
     "",
     `Approved-SHA: ${origin.head}`,
     `Run: ${run}`,
