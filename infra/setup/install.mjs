@@ -39,6 +39,14 @@ const debianPackagesOfTests = {
   systemd: "/usr/bin/systemd-analyze",
 };
 
+/** The browser that takes pictures of comments, and letters for it. */
+const debianPackagesOfScreens = {
+  chromium: "/usr/bin/chromium",
+  "fonts-liberation": "/usr/share/fonts/truetype/liberation/LiberationSans-Regular.ttf",
+};
+
+const more = { test: debianPackagesOfTests, screens: debianPackagesOfScreens };
+
 /** Node 24, as a package of the lock file brings it. */
 export function nodeBinary() {
   const arch = process.arch === "arm64" ? "arm64" : "x64";
@@ -69,10 +77,10 @@ export function ensureNodeModules() {
 
 /**
  * Installs missing Debian packages when root or passwordless sudo is there; otherwise throws the line to type. Those of
- * the tests too if they are to run.
+ * the command too, if it needs more than the service does.
  */
-export function ensureDebianPackages({ forTests }) {
-  const wanted = forTests ? { ...debianPackages, ...debianPackagesOfTests } : debianPackages;
+export function ensureDebianPackages({ alsoFor }) {
+  const wanted = { ...debianPackages, ...more[alsoFor] };
   const missing = Object.keys(wanted).filter((name) => !existsSync(wanted[name]));
   if (missing.length === 0) {
     return;

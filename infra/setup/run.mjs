@@ -1,4 +1,4 @@
-// The way in: `npm run demo|test|check|attack|bench|storm|mayfly` start here, on whatever Node (20 or newer) the person has.
+// The way in: `npm run demo|test|check|attack|bench|storm|screens|mayfly` start here, on whatever Node (20 or newer) the person has.
 // It installs what is missing, then hands over to Node 24 from node_modules. Plain JavaScript without dependencies,
 // since nothing is installed yet.
 import { spawn } from "node:child_process";
@@ -11,6 +11,7 @@ const commands = {
   attack: "test/attack/main.ts",
   bench: "test/bench/main.ts",
   storm: "test/storm/main.ts",
+  screens: "test/screens/main.ts",
   mayfly: "apps/orchestrator/src/main.ts",
 };
 
@@ -24,7 +25,7 @@ if (script === undefined) {
 try {
   ensureNodeModules();
   if (command !== "check") {
-    ensureDebianPackages({ forTests: command === "test" });
+    ensureDebianPackages({ alsoFor: command });
     if (process.getuid() === 0) {
       const { ensureMayflyUser } = await import("./mayfly-user.mjs");
       ensureMayflyUser();

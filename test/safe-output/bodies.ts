@@ -15,7 +15,7 @@ const OURS: ReadonlySet<string> = new Set([
   "html <!-- mayfly:run=run_01kq3v9d5e0123456789 -->\n",
   "html <details>\n<summary>How this was run</summary>\n",
   "html <details>\n<summary>The result before this one</summary>\n",
-  "html <details>\n<summary>The last commands it ran: 1, not ended well: 1</summary>\n",
+  "html <details>\n<summary>Commands it ran: 1, of which 1 failed</summary>\n",
   "html </details>",
   "html </details>\n",
 ]);

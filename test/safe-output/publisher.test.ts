@@ -164,7 +164,9 @@ describe("how Codex worked", () => {
   it("is with the answer, as a checklist", async () => {
     const { run, pull } = await ready(bench);
     await publisherOf(bench, saying("Fine."), { events: events("Read the diff") }).publisher.publish(run);
-    expect(bench.github.pullRequest(pull).comments[0]?.body).toContain("\n\n- [x] Read the diff\n\n");
+    expect(bench.github.pullRequest(pull).comments[0]?.body).toContain(
+      "\n\n**Codex's to-do list**\n\n- [x] Read the diff\n\n",
+    );
   });
 
   it("is withheld with everything else when a credential stands in it", async () => {

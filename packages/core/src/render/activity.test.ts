@@ -21,11 +21,13 @@ describe("how Codex worked, as a comment shows it", () => {
       scope,
     );
     expect(text.split("\n")).toEqual([
+      "**Codex's to-do list**",
+      "",
       "- [x] Read the _diff_",
       "- [ ] Run `npm test`",
       "",
       "<details>",
-      "<summary>The last commands it ran: 4, not ended well: 2</summary>",
+      "<summary>Commands it ran: 4, of which 2 failed</summary>",
       "",
       "- `npm test`: exit code 1",
       "- `ls -a`: ok",
@@ -46,8 +48,9 @@ describe("how Codex worked, as a comment shows it", () => {
       completed: false,
     }));
     const lines = renderActivity({ todo, commands: [] }, scope).split("\n");
-    expect(lines).toHaveLength(todo.length);
-    expect(lines.every((line) => line.startsWith("- [ ] "))).toBe(true);
+    const items = lines.slice(2);
+    expect(items).toHaveLength(todo.length);
+    expect(items.every((line) => line.startsWith("- [ ] "))).toBe(true);
     expect(lines.join("\n")).not.toMatch(/<\/details>|(?<!`)@alice/);
   });
 });

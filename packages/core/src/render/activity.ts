@@ -11,7 +11,9 @@ const TODO_CHARS_MAX = 120;
  */
 export function renderActivity({ todo, commands }: Activity, scope: LinkScope): string {
   const list = todo.map(({ text, completed }) => `- [${completed ? "x" : " "}] ${todoText(text, scope)}`);
-  return [...(list.length === 0 ? [] : [list.join("\n")]), ...commandLines(commands)].join("\n\n");
+  return [...(list.length === 0 ? [] : ["**Codex's to-do list**", list.join("\n")]), ...commandLines(commands)].join(
+    "\n\n",
+  );
 }
 
 function todoText(text: string, { repository, githubHost }: LinkScope): string {
@@ -27,7 +29,7 @@ function commandLines(commands: Activity["commands"]): string[] {
   const failed = commands.filter(({ exitCode }) => exitCode !== 0).length;
   const lines = commands.map(({ command, exitCode }) => `- ${codeSpan(withoutShell(command))}: ${ending(exitCode)}`);
   return [
-    `<details>\n<summary>The last commands it ran: ${count(commands.length)}, not ended well: ${count(failed)}</summary>`,
+    `<details>\n<summary>Commands it ran: ${count(commands.length)}, of which ${count(failed)} failed</summary>`,
     lines.join("\n"),
     "</details>",
   ];
