@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { type AgentEvent, type EndedRun, type Run, type RunFacts } from "@mayfly/core";
+import type { AgentEvent, Run, RunFacts } from "@mayfly/core";
 import { randomIds } from "../../apps/orchestrator/src/host/ids.ts";
 import { after, eventsUntilPublishing, type GitHubBench } from "../attack/github-bench.ts";
 import type { PullView } from "../fakes/github/views.ts";
@@ -91,7 +91,7 @@ async function reviewed(bench: GitHubBench): Promise<Scene> {
   const ready = after({ ...run, request: { ...request, task } }, eventsUntilPublishing(origin));
   const facts = (): RunFacts =>
     factsOf((result) => ({ ...result, structured: { state: "present", text: JSON.stringify(REVIEW) } }));
-  await publisherOf(bench, facts).publisher.publish(ready as EndedRun);
+  await publisherOf(bench, facts).publisher.publish(ready);
   const [review] = bench.github.pullRequest(pull).reviews;
   if (review === undefined) {
     throw new Error("there is no review");
