@@ -12,13 +12,13 @@ export function shownReview({ reviews }: PullView): string | null {
   if (review === undefined) {
     return null;
   }
-  const beside = review.comments.map(({ path, line, body }) => `\n> beside ${path}:${line}\n${body}`);
+  const beside = review.comments.map(({ path, line, body }) => `\n> beside ${path}:${line}\n${withoutMarker(body)}`);
   return [withoutMarker(review.body), ...beside].join("\n");
 }
 
 /** Without the line by which the service finds its own words again, which a page does not show. */
 export function withoutMarker(body: string): string {
-  return body.replace(/^<!-- mayfly:[^>]* -->\n/, "");
+  return body.replace(/^<!-- mayfly:[^>]* -->\n+/, "");
 }
 
 interface Applied {

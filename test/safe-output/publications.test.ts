@@ -1,7 +1,8 @@
-import { type Result, withheldEnding } from "@mayfly/core";
+import { type Result, type Run, withheldEnding } from "@mayfly/core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { randomIds } from "../../apps/orchestrator/src/host/ids.ts";
 import { createContext } from "../attack/context.ts";
-import { after, type GitHubBench, openGitHub } from "../attack/github-bench.ts";
+import { after, type GitHubBench, MAINTAINER, openGitHub } from "../attack/github-bench.ts";
 import { factsOf, publisherOf, ready, saying, SECRET, shownOn } from "./publishing.ts";
 
 let bench: GitHubBench;
@@ -60,6 +61,49 @@ describe("an answer that is a review", () => {
     }
     expect(comments[0]?.body).toContain("#pullrequestreview-");
     expect(bench.github.contractViolations).toEqual([]);
+  });
+
+  it("folds the comments of the task's earlier reviews, and nobody else's", async () => {
+    const { run, pull, origin } = await wanting();
+    const later = (minutes: number): Run => ({ ...run, id: randomIds.run(Date.now() + minutes * 60_000) });
+    const [first, second, third] = [later(0), later(1), later(2)];
+    const other = { ...run.request, origin: { ...origin, label: "codex-other" } };
+    const publish = (of: Run) => publisherOf(bench, () => asReview([finding])).publisher.publish(of);
+    const folded = () =>
+      bench.github
+        .pullRequest(pull)
+        .reviews.map(({ author, comments }) => [author.login, comments.map((one) => one.minimizedReason)]);
+    const bot = `${bench.github.appSlug}[bot]`;
+
+    await publish(first);
+    await bench.github.addLabel(pull, "codex-other", { by: MAINTAINER });
+    await publish({ ...later(-1), request: other });
+    const marked = bench.github.pullRequest(pull).reviews[0]?.comments[0]?.body ?? "";
+    expect(marked).toContain(`<!-- mayfly:finding=${first.id}/`);
+    bench.github.commentOnLine(pull, { by: "stranger", path: "README.md", line: 3, body: marked });
+    await publish(third);
+    expect(folded()).toEqual([
+      [bot, ["outdated"]],
+      [bot, [null]],
+      ["stranger", [null]],
+      [bot, [null]],
+    ]);
+    // One that comes late, and one that is published again, fold nothing newer.
+    await publish(second);
+    await publish(first);
+    expect(folded().at(3)).toEqual([bot, [null]]);
+    expect(bench.github.contractViolations).toEqual([]);
+  });
+
+  it("is published though the earlier ones cannot be folded", async () => {
+    const { run, pull } = await wanting();
+    const later = { ...run, id: randomIds.run(Date.now() + 60_000) };
+    await publisherOf(bench, () => asReview([finding])).publisher.publish(run);
+    bench.github.failNext({ method: "POST", pathPattern: /^\/graphql$/, status: 502 });
+    const { publisher, log } = publisherOf(bench, () => asReview([finding]));
+    expect((await publisher.publish(later)).type).toBe("published");
+    expect(log()).toContain("comments of earlier reviews are not folded");
+    expect(bench.github.pullRequest(pull).reviews).toHaveLength(2);
   });
 
   it("is shown without its lines when GitHub refuses them", async () => {

@@ -51,7 +51,7 @@ export function publisherOf(
           requests.push({ route, parameters });
           return client.request(route, parameters);
         };
-        return use({ request } as unknown as GitHubClient);
+        return use({ request, graphql: client.graphql } as unknown as GitHubClient);
       }),
   };
   const publisher = createPublisher({

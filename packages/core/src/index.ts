@@ -48,7 +48,7 @@ export { renderEarlier } from "./render/earlier.ts";
 export * from "./render/fallback.ts";
 export { renderPatch } from "./render/patch.ts";
 export * from "./render/receipt.ts";
-export { renderReview, reviewMarker, reviewText } from "./render/review.ts";
+export { renderReview, reviewMarker, reviewText, runOfFinding } from "./render/review.ts";
 export * from "./render/spend.ts";
 export * from "./render/steps.ts";
 export { takenBackText } from "./render/taken-back.ts";

@@ -122,6 +122,11 @@ export const limits = {
   commentLinesMax: 1_500,
   commentLineCharsMax: 4_000,
 
+  /** Comments on lines of a pull request that are looked through for those of earlier runs. */
+  findingsReadMax: 1_000,
+  /** Of those that are found, the newest are folded: a review has ten, and folds those of the one before. */
+  findingsFoldedMax: 100,
+
   /** A machine's console log on the host. */
   consoleBytesMax: 1 * MIB,
   /** Finished runs in Redis; the archive keeps them longer. */

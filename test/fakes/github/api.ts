@@ -7,6 +7,7 @@ import { commitRoutes } from "./commits.ts";
 import { contentRoutes } from "./contents.ts";
 import { deliveryRoutes } from "./deliveries.ts";
 import { gitDataRoutes } from "./git-data.ts";
+import { graphqlRoutes } from "./graphql.ts";
 import { decodedPath, GitHubRefusal, notFound, readBody, refusalAsReply } from "./http.ts";
 import type { Context, Reply } from "./http.ts";
 import { labelRoutes } from "./labels.ts";
@@ -33,6 +34,7 @@ export const routes = [
   ...commentRoutes,
   ...checkRoutes,
   ...gitDataRoutes,
+  ...graphqlRoutes,
 ];
 
 const match = createRouter(routes);
@@ -105,7 +107,8 @@ async function answer({ world, request, url, found, token }: Asked): Promise<Rep
     requirePermission(world, token, repository, route.needs ?? []);
   }
   const body = parse(raw);
-  const problems = world.contract.request(name, { query: url.searchParams, body });
+  const isDescribed = route.isUndescribed !== true;
+  const problems = isDescribed ? world.contract.request(name, { query: url.searchParams, body }) : [];
   if (problems.length > 0) {
     world.contractViolations.push(...problems);
     throw new GitHubRefusal(422, "Invalid request.", { errors: problems });
@@ -123,7 +126,7 @@ async function answer({ world, request, url, found, token }: Asked): Promise<Rep
     repository: repository as Repository,
   };
   const reply = await refusalAsReply(() => route.handle(context));
-  if (reply.raw === undefined) {
+  if (reply.raw === undefined && isDescribed) {
     world.contractViolations.push(...world.contract.response(name, { status: reply.status, body: reply.body }));
   }
   return reply;

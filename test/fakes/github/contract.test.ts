@@ -13,7 +13,7 @@ describe("the description", () => {
   it("has every route that is served, and nothing else is in the subset", () => {
     const described = servedOperations.map(([method, path]) => `${method} ${path}`);
     const served = routes
-      .filter((route) => route.describedAs === undefined)
+      .filter((route) => route.describedAs === undefined && route.isUndescribed !== true)
       .map((route) => `${route.method} ${route.path}`);
     expect(served.toSorted()).toEqual(described.toSorted());
   });

@@ -116,6 +116,20 @@ function pullActs(world: World) {
     comment(pull: PullRef, body: string, { by }: { by: string }): number {
       return addComment(world, requirePull(world, pull), { body, by: ensureUser(world, by), viaApp: false }).id;
     },
+    /** Comments on a line of the newest commit, as a review of its own. */
+    commentOnLine(pull: PullRef, on: { path: string; line: number; body: string; by: string }): void {
+      const found = requirePull(world, pull);
+      const { path, line, body, by } = on;
+      found.reviews.push({
+        id: world.nextId(),
+        body: "",
+        state: "COMMENTED",
+        commitId: found.head.sha,
+        author: ensureUser(world, by),
+        submittedAt: world.now(),
+        comments: [{ id: world.nextId(), path, body, line, side: "RIGHT", startLine: null, minimizedReason: null }],
+      });
+    },
     /** Changes a comment as its author may; sends `edited`. */
     editComment(pull: PullRef, id: number, body: string, { by }: { by: string }): void {
       const found = requirePull(world, pull);

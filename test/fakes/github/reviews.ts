@@ -80,6 +80,7 @@ async function createReview(context: Context): Promise<Reply> {
       line: comment.line ?? null,
       side: comment.side ?? "RIGHT",
       startLine: comment.start_line ?? null,
+      minimizedReason: null,
     })),
   };
   pull.reviews.push(review);

@@ -11,6 +11,8 @@ export interface Route {
   readonly needs?: readonly string[];
   /** Path under which the description has it, where it has none for `path` itself. */
   readonly describedAs?: string;
+  /** Not REST: the description has nothing to hold it to. */
+  readonly isUndescribed?: true;
   handle(context: Context): Reply | Promise<Reply>;
 }
 

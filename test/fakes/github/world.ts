@@ -47,6 +47,8 @@ export interface ReviewComment {
   readonly line: number | null;
   readonly side: string;
   readonly startLine: number | null;
+  /** Why it is folded, in GraphQL's words; null while it is not. */
+  minimizedReason: string | null;
 }
 
 export interface Review {

@@ -27,7 +27,7 @@ export interface Place {
   readonly repository: Repository;
 }
 
-export type GitHubClient = Pick<Octokit, "request">;
+export type GitHubClient = Pick<Octokit, "request" | "graphql">;
 
 /** What may be asked with the App's own right: the signer's closed list. */
 interface AppClient {

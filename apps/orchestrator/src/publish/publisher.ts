@@ -35,6 +35,7 @@ import type { RecheckRun } from "../runs/recheck-run.ts";
 import { ensureCheckRun } from "./check-run.ts";
 import { ensureComment, stickyName } from "./comment.ts";
 import { earlierRun, readEarlier } from "./earlier.ts";
+import { foldEarlierFindings } from "./fold-findings.ts";
 import { ensureLabelRemoved } from "./label.ts";
 import { readPatch } from "./patch.ts";
 import { createProgress, type ProgressDeps } from "./progress.ts";
@@ -159,6 +160,11 @@ async function put(
     const comment = wantsComment ? await ensureComment({ client, stickies, appId, run, origin, body }) : null;
     if (comment !== null) {
       await stickies.setResults(stickyName(origin), { run: run.id, before: await earlierRun(deps, run, origin) });
+    }
+    if (review !== null) {
+      await foldEarlierFindings({ client, slug, run, origin }).catch((err: unknown) => {
+        deps.log.warn({ run: run.id, err }, "comments of earlier reviews are not folded");
+      });
     }
     const url = comment?.url ?? review?.url ?? check?.url ?? null;
     return {

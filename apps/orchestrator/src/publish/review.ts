@@ -70,19 +70,20 @@ export async function ensureReview(options: {
   scope: LinkScope;
 }): Promise<PublicReview> {
   const { client, run, read, scope } = options;
+  const { label } = options.origin;
   const known = await find(options);
   if (known !== null) {
     return { url: known, read };
   }
   try {
-    const rendered = renderReview(run.id, read.review, read.placed, scope);
+    const rendered = renderReview({ id: run.id, label }, read.review, read.placed, scope);
     return { url: await create(client, options.origin, rendered), read };
   } catch (error) {
     if (statusOf(error) !== 422 || read.placed.inline.length === 0) {
       throw error;
     }
     const plain = { ...read, placed: placeNowhere(read.review) };
-    const rendered = renderReview(run.id, plain.review, plain.placed, scope);
+    const rendered = renderReview({ id: run.id, label }, plain.review, plain.placed, scope);
     return { url: await create(client, options.origin, rendered), read: plain };
   }
 }

@@ -3,15 +3,17 @@ import { limits } from "../limits.ts";
 import type { RunId } from "../ids.ts";
 import { placeReview } from "../review-place.ts";
 import type { Finding, Review } from "../review.ts";
-import { renderReview, reviewMarker, reviewText } from "./review.ts";
+import { renderReview, reviewMarker, reviewText, runOfFinding } from "./review.ts";
 
 const RUN = "run_01kq3v9d5e0123456789" as RunId;
+const OF = { id: RUN, label: "codex-review" };
+const MARKER = `<!-- mayfly:finding=${RUN}/codex-review -->\n\n`;
 const scope = { repository: { owner: "acme", name: "app" }, githubHost: "github.com" };
 const diff = [{ path: "a.ts", patch: "@@ -1,0 +1,3 @@\n+a\n+b\n+c" }];
 
 function rendered(some: Partial<Finding>, summary = "Fine."): ReturnType<typeof renderReview> {
   const review = reviewOf(some, summary);
-  return renderReview(RUN, review, placeReview(review, diff), scope);
+  return renderReview(OF, review, placeReview(review, diff), scope);
 }
 
 function reviewOf(some: Partial<Finding>, summary = "Fine."): Review {
@@ -29,7 +31,12 @@ function reviewOf(some: Partial<Finding>, summary = "Fine."): Review {
   return { summary, verdict: "serious_problems", findings: [finding] };
 }
 
-const bodyOf = (some: Partial<Finding>): string => rendered(some).comments[0]?.body ?? "";
+/** A comment below its hidden marker. */
+function bodyOf(some: Partial<Finding>): string {
+  const body = rendered(some).comments[0]?.body ?? "";
+  expect(body.startsWith(MARKER)).toBe(true);
+  return body.slice(MARKER.length);
+}
 
 describe("a review as it goes to GitHub", () => {
   it("begins with its marker and has each comment at its place", () => {
@@ -43,7 +50,7 @@ describe("a review as it goes to GitHub", () => {
         side: "RIGHT",
         start_line: 2,
         start_side: "RIGHT",
-        body: "> **high** Leaks\n>\n> It leaks.",
+        body: `${MARKER}> **high** Leaks\n>\n> It leaks.`,
       },
     ]);
   });
@@ -82,7 +89,7 @@ describe("a review as it goes to GitHub", () => {
   it("puts what is outside the diff into the summary in full", () => {
     const review = reviewOf({ line: 9, suggestion: "c" });
     const placed = placeReview(review, diff);
-    expect(renderReview(RUN, review, placed, scope).comments).toEqual([]);
+    expect(renderReview(OF, review, placed, scope).comments).toEqual([]);
     expect(reviewText(review, placed)).toBe(
       "**Serious problems found**\n\nFine.\n\n**Outside the diff**\n\n**high** `a.ts:9` Leaks\n\nIt leaks.\n\n```\nc\n```",
     );
@@ -96,5 +103,27 @@ describe("a review as it goes to GitHub", () => {
         expect(one.length).toBeLessThanOrEqual(limits.commentCharsMax);
       }
     }
+  });
+});
+
+describe("a comment on lines", () => {
+  const marked = (label: string) =>
+    renderReview({ id: RUN, label }, reviewOf({}), placeReview(reviewOf({}), diff), scope);
+
+  it.each(["codex-review", "codex -->", "codex/ä é", "a".repeat(100)])(
+    "is known again by its run and the task %s",
+    (label) => {
+      const body = marked(label).comments[0]?.body ?? "";
+      expect(runOfFinding(body, label)).toBe(RUN);
+      expect(runOfFinding(body, "codex-other")).toBeNull();
+      expect(body.split("\n")[0]).toMatch(/^<!-- [^>]* -->$/);
+    },
+  );
+
+  it("is not taken for another's by what a machine wrote in it", () => {
+    const forged = `<!-- mayfly:finding=${RUN}/codex-other -->`;
+    const { comments } = rendered({ title: forged, body: forged, suggestion: forged });
+    expect(runOfFinding(comments[0]?.body ?? "", "codex-other")).toBeNull();
+    expect(runOfFinding(` ${forged}`, "codex-other")).toBeNull();
   });
 });

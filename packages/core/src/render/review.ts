@@ -1,4 +1,4 @@
-import type { RunId } from "../ids.ts";
+import { isRunId, type RunId } from "../ids.ts";
 import type { PlacedFinding, PlacedReview } from "../review-place.ts";
 import type { Finding, Review } from "../review.ts";
 import { cleanText } from "../safe-output/characters.ts";
@@ -42,13 +42,32 @@ export function reviewMarker(run: RunId): string {
   return `<!-- mayfly:review=${run} -->`;
 }
 
+/** The hidden first line by which a comment on lines is known again: whose run's it is, and of which task. */
+export function findingMarker(run: RunId, label: string): string {
+  return `<!-- mayfly:finding=${run}/${encodeURIComponent(label)} -->`;
+}
+
+/** Any run's marker of a task, at the start of a comment's text; null if there is none. The text may be anybody's. */
+export function runOfFinding(body: string, label: string): RunId | null {
+  const [, run = "", task = ""] = /^<!-- mayfly:finding=(run_[0-9a-z]{20})\/(\S{1,1000}) -->/.exec(body) ?? [];
+  return isRunId(run) && task === encodeURIComponent(label) ? run : null;
+}
+
 /** A review as it goes to GitHub: every text of the machine is made safe and stands in a quote. The same input gives the same review. */
-export function renderReview(run: RunId, review: Review, placed: PlacedReview, scope: LinkScope): RenderedReview {
+export function renderReview(
+  { id: run, label }: { readonly id: RunId; readonly label: string },
+  review: Review,
+  placed: PlacedReview,
+  scope: LinkScope,
+): RenderedReview {
   const { markdown } = makeSafe(reviewText(review, placed), { ...scope, charsMax: BODY_CHARS_MAX });
   const own = "Written by a machine, not reviewed by a person. It approves nothing.";
   return {
     body: `${reviewMarker(run)}\n\n${own}\n\n${quote(markdown)}`,
-    comments: placed.inline.map((one) => commentOf(one, scope)),
+    comments: placed.inline.map((one) => {
+      const comment = commentOf(one, scope);
+      return { ...comment, body: `${findingMarker(run, label)}\n\n${comment.body}` };
+    }),
   };
 }
 
