@@ -46,15 +46,20 @@ export interface GitHubBench {
   close(): Promise<void>;
 }
 
-export async function openGitHub(context: AttackContext): Promise<GitHubBench> {
+/** @param urlOf Where the API is asked for, if not at the stand-in itself. */
+export async function openGitHub(
+  context: AttackContext,
+  urlOf: (github: FakeGitHub) => Promise<string> = async (github) => github.url,
+): Promise<GitHubBench> {
   const github = await createFakeGitHub({ webhookSecret: "not-a-secret" });
+  const url = await urlOf(github);
   const { log } = createLog({ level: "silent" });
   const clock = { now: () => Date.now() };
   const key = createPemAppKey(github.privateKeyPem ?? "");
   const folder = join(await context.folder(), "signer");
-  const core = await openSigner({ folder, url: github.url, appId: github.appId, key, clock, log });
+  const core = await openSigner({ folder, url, appId: github.appId, key, clock, log });
   const signer = core.forSession("attack");
-  const app = appOf(signer, github.url);
+  const app = appOf(signer, url);
   const reader = createPullRequestReader(app);
   const recheck = createRecheckRun(reader);
   let repositories = 0;

@@ -126,6 +126,7 @@ describe("parseConfig", () => {
     ["https://github.example.com/api/v3/", "https://github.example.com"],
     ["http://127.0.0.1:8080", "http://127.0.0.1:8080"],
     ["https://api.github.com/", "https://github.com"],
+    ["https://api.example.ghe.com", "https://example.ghe.com"],
   ])("derives GitHub's pages from %s", (url, webUrl) => {
     expect(config({ MAYFLY_GITHUB_URL: url }).github).toMatchObject({ webUrl, gitUrl: webUrl });
   });

@@ -193,9 +193,13 @@ function homeDir({ environment, isRoot }: ConfigSources, name: string, below: st
   return home?.startsWith("/") === true ? `${home.replace(/\/+$/, "")}/${below}/mayfly` : `${system}/mayfly`;
 }
 
-/** github.com has its API on a host of its own, GitHub Enterprise Server below /api/v3. */
+/**
+ * github.com and GitHub Enterprise Cloud with data residency (`SUBDOMAIN.ghe.com`) have their API on a host of its own,
+ * GitHub Enterprise Server below /api/v3.
+ */
 function webUrlOf(apiUrl: string): string {
-  return apiUrl === "https://api.github.com" ? "https://github.com" : apiUrl.replace(/\/api\/v3$/, "");
+  const own = /^https:\/\/api\.(github\.com|[a-z0-9-]+\.ghe\.com)$/i.exec(apiUrl)?.[1];
+  return own === undefined ? apiUrl.replace(/\/api\/v3$/, "") : `https://${own}`;
 }
 
 function environmentOf(key: string): string {

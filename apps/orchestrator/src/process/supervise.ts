@@ -5,6 +5,7 @@ import { setTimeout as wait } from "node:timers/promises";
 import { faults, isAppError } from "@mayfly/core";
 import type { Terminal } from "../cli/terminal.ts";
 import type { Account } from "../host/account.ts";
+import { processEnvironment } from "./process-environment.ts";
 import { seal } from "./handover.ts";
 
 /** A process that ends is started again after this long, twice as long each time, up to the most. */
@@ -140,8 +141,7 @@ function start(terminal: Terminal, part: Part): ChildProcess {
   const argv = [...givingUp(part, terminal.isRoot), process.execPath, terminal.program, "process", part.name];
   const [command = "", ...args] = argv;
   const child = spawn(command, args, {
-    // No secret ever: an environment can be read by whoever may read a process.
-    env: { PATH: terminal.env["PATH"] ?? "/usr/sbin:/usr/bin:/sbin:/bin", HOME: terminal.env["HOME"] ?? "/" },
+    env: processEnvironment(terminal.env),
     stdio: ["pipe", "inherit", "inherit", "ipc", ...(file === undefined ? [] : [file])],
     // Ctrl-C is for us: the main process is asked to stop, the others stop after it.
     detached: true,
