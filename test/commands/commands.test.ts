@@ -258,7 +258,7 @@ describe("a patch that waits", () => {
     await offered(pull);
     const asked = bench.github.comment(pull, "/codex discard", by);
     expect(await bench.handOver("issue_comment")).toMatchObject({ reason: "the patch is discarded" });
-    expect(bench.said(pull).at(-1)).toContain("the patch is discarded");
+    expect(bench.said(pull).at(-1)).toContain("The patch is discarded.");
     expect(bench.github.checkRuns(pull.repo).at(-1)).toMatchObject({ conclusion: "neutral" });
     expect(bench.github.pullRequest(pull).comments.find(({ id }) => id === asked)?.reactions).toHaveLength(1);
     bench.github.comment(pull, "/codex apply", by);

@@ -56,7 +56,12 @@ export const answers = {
       "No run on this pull request has a patch to decide on. A task makes one if it names `patch` under `publish`.",
     ),
   /** @param said What became of the patch, in our own words or GitHub's. */
-  decided: (said: string) => answer("decided", makeSafe(said, { repository: null, githubHost: "github.com" }).markdown),
+  decided: (said: string) =>
+    answer(
+      "decided",
+      makeSafe(`${said.slice(0, 1).toUpperCase()}${said.slice(1)}.`, { repository: null, githubHost: "github.com" })
+        .markdown,
+    ),
   wrong: (why: "no_sha" | "too_long") =>
     answer(
       why,

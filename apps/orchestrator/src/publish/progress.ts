@@ -55,11 +55,24 @@ export function createProgress(deps: ProgressDeps): Progress {
       if (isProgressDue({ shownAt: last?.at ?? null, contentUsed, now: clock.now() })) {
         const { id: appId } = await app.identity();
         await show(deps, appId, run, origin);
-        shown.set(run.id, { words, at: clock.now() });
+        remember(shown, run.id, { words, at: clock.now() });
       }
     },
     forget: (run) => void shown.delete(run),
   };
+}
+
+/** Runs whose progress is remembered: far more than there are at once. One that is forgotten is shown once more. */
+const SHOWN_MAX = 10_000;
+
+/** The oldest are forgotten first: another process may have published them. */
+function remember(shown: Map<RunId, Shown>, run: RunId, now: Shown): void {
+  shown.delete(run);
+  shown.set(run, now);
+  const [oldest] = shown.keys();
+  if (shown.size > SHOWN_MAX && oldest !== undefined) {
+    shown.delete(oldest);
+  }
 }
 
 /** Where a person sees that a run goes on. A review or a patch is there at the end only. */
@@ -77,7 +90,7 @@ async function show(deps: ProgressDeps, appId: number, run: Run, origin: PullReq
     );
   }
   if (publish.includes("comment")) {
-    const earlier = await readEarlier(deps, run, origin);
+    const earlier = await readEarlier(deps, run, origin, { withAnswer: false });
     const body = renderProgressComment(run, { now, ...(earlier === undefined ? {} : { earlier }) });
     const shown = app.withClient("answer", placeOf(origin), (client) =>
       ensureComment({ client, stickies, appId, run, origin, body }),

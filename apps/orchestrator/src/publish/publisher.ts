@@ -148,7 +148,7 @@ async function put(
   const { publish } = run.request.task;
   const { id: appId, slug } = await app.identity();
   const scope = { repository: origin.repository, githubHost: deps.githubHost };
-  const earlier = await readEarlier(deps, run, origin);
+  const earlier = await readEarlier(deps, run, origin, { withAnswer: true });
   return app.withClient("publish", placeOf(origin), async (client) => {
     const review = read === null ? null : await ensureReview({ client, slug, run, origin, read, scope });
     const { content, body, removed } = reportOf(deps, run, origin, { ...facts, review, patch, activity, earlier });
