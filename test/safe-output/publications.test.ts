@@ -106,9 +106,20 @@ describe("an answer that is a review", () => {
     expect(bench.github.pullRequest(pull).reviews).toHaveLength(2);
   });
 
-  it("is shown without its lines when GitHub refuses them", async () => {
+  it("looks for its lines in the diff anew when GitHub refuses them", async () => {
     const { run, pull } = await wanting();
     bench.github.failNext({ method: "POST", pathPattern: /\/reviews$/, status: 422 });
+    const { publisher, requests } = publisherOf(bench, () => asReview([finding]));
+    expect((await publisher.publish(run)).type).toBe("published");
+    const { reviews, comments } = bench.github.pullRequest(pull);
+    expect(reviews.map((review) => review.comments.map(({ line }) => line))).toEqual([[3]]);
+    expect(comments[0]?.body).not.toContain("**Outside the diff**");
+    expect(requests.filter(({ route }) => route.endsWith("/files"))).toHaveLength(2);
+  });
+
+  it("is shown without its lines when GitHub refuses them twice", async () => {
+    const { run, pull } = await wanting();
+    bench.github.failNext({ method: "POST", pathPattern: /\/reviews$/, status: 422, times: 2 });
     const { publisher } = publisherOf(bench, () => asReview([finding]));
     expect((await publisher.publish(run)).type).toBe("published");
     const { reviews, comments } = bench.github.pullRequest(pull);

@@ -59,7 +59,7 @@ export async function readReview(
 
 /**
  * The run's one review is on the approved commit, with all its comments. It is found again by the run's marker, so it is
- * made once. If GitHub refuses its lines it is made without them. Idempotent.
+ * made once. If GitHub refuses its lines they are looked for in the diff anew, and then it is made without them. Idempotent.
  */
 export async function ensureReview(options: {
   client: GitHubClient;
@@ -75,17 +75,35 @@ export async function ensureReview(options: {
   if (known !== null) {
     return { url: known, read };
   }
-  try {
-    const rendered = renderReview({ id: run.id, label }, read.review, read.placed, scope);
-    return { url: await create(client, options.origin, rendered), read };
-  } catch (error) {
-    if (statusOf(error) !== 422 || read.placed.inline.length === 0) {
+  const ways: readonly (() => Promise<PlacedReview>)[] = [
+    async () => read.placed,
+    // The base may have moved since the diff was read, and other lines are shown now.
+    async () => placeReview(read.review, await readDiff(client, options.origin)),
+  ];
+  for (const place of ways) {
+    const placed = await place();
+    const url = await create(
+      client,
+      options.origin,
+      renderReview({ id: run.id, label }, read.review, placed, scope),
+    ).catch(refusedLines(placed));
+    if (url !== null) {
+      return { url, read: { ...read, placed } };
+    }
+  }
+  const plain = { ...read, placed: placeNowhere(read.review) };
+  const rendered = renderReview({ id: run.id, label }, plain.review, plain.placed, scope);
+  return { url: await create(client, options.origin, rendered), read: plain };
+}
+
+/** Null where GitHub refuses lines, and does not say which. */
+function refusedLines({ inline }: PlacedReview): (error: unknown) => null {
+  return (error) => {
+    if (statusOf(error) !== 422 || inline.length === 0) {
       throw error;
     }
-    const plain = { ...read, placed: placeNowhere(read.review) };
-    const rendered = renderReview({ id: run.id, label }, plain.review, plain.placed, scope);
-    return { url: await create(client, options.origin, rendered), read: plain };
-  }
+    return null;
+  };
 }
 
 async function create(
