@@ -47,6 +47,14 @@ describe("mayfly task explain", () => {
     });
   });
 
+  it("shows how a long value begins, and all of it as JSON", async () => {
+    const review = "---\npublish: [review, check]\n---\nGo.\n";
+    expect((await explain(review)).out).toMatch(
+      /output-schema: \{"type".{100,160}… \(\d{4} characters; --json prints all\)/,
+    );
+    expect((await explain(review, ["--json"])).out).toContain("The new text of exactly these lines");
+  });
+
   it("lets no prompt write to the terminal", async () => {
     expect((await explain("Go \u001b[2J on.\n")).out).not.toContain("\u001b");
   });

@@ -11,6 +11,7 @@ export interface TaskExplainFlags {
   readonly json?: boolean;
 }
 
+const VALUE_CHARS_MAX = 160;
 const EXAMPLE = "an example pull request, which is made up";
 
 /**
@@ -54,7 +55,14 @@ function section(title: string, lines: readonly string[]): string[] {
 
 function written(value: unknown): string {
   const isEmpty = value === null || value === "" || (Array.isArray(value) && value.length === 0);
-  return isEmpty ? "none" : typeof value === "string" ? value : JSON.stringify(value);
+  return isEmpty ? "none" : cut(typeof value === "string" ? value : JSON.stringify(value));
+}
+
+/** A schema is a page of its own: a person sees how it begins. */
+function cut(text: string): string {
+  return text.length > VALUE_CHARS_MAX
+    ? `${text.slice(0, VALUE_CHARS_MAX)}… (${text.length} characters; --json prints all)`
+    : text;
 }
 
 /** What the file says stays on its line. */
