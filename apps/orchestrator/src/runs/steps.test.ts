@@ -20,11 +20,17 @@ const NOW = Date.UTC(2026, 0, 5, 12);
 const SECOND = 1000;
 const published: Publication = { kind: "check", url: null, commentId: null, checkRunId: 1 };
 
+interface Opened {
+  readonly run?: Run;
+  /** What is done for a run that has just been asked for. */
+  readonly queued?: Partial<Pick<Sources, "ensurePacked"> & Pick<Publisher, "ensureProgress">>;
+}
+
 /** A run that waits to be published, woken every second as a busy service would. */
-function open(publish: (at: number) => Publication) {
+function open(publish: (at: number) => Publication, { run: first = runToPublish(), queued = {} }: Opened = {}) {
   let now = NOW;
   const clock = { now: () => now };
-  let run = runToPublish();
+  let run = first;
   const tries: number[] = [];
   const records: Pick<Records, "applyToRun"> = {
     async applyToRun(_id, event) {
@@ -35,6 +41,7 @@ function open(publish: (at: number) => Publication) {
     },
   };
   const publisher: Pick<Publisher, "publish" | "cleanUp"> = {
+    ...queued,
     async publish() {
       tries.push((now - NOW) / SECOND);
       return { type: "published", publication: publish(now) };
@@ -45,7 +52,7 @@ function open(publish: (at: number) => Publication) {
   const steps = createRunSteps({
     records: records as Records,
     publisher: publisher as Publisher,
-    sources: { ensureDropped: async () => undefined } as unknown as Sources,
+    sources: { ensureDropped: async () => undefined, ...queued } as unknown as Sources,
     wakeups: {
       wakeRun: async (_id, delayMs) => void wakeups.push(delayMs ?? 0),
       wakeMachine: async () => undefined,
@@ -68,12 +75,15 @@ function open(publish: (at: number) => Publication) {
   };
 }
 
-function runToPublish(): Run {
+function waitingRun(): Run {
   const origin = { kind: "pull_request", repository: { id: 1, owner: "o", name: "r" } } as RunRequest["origin"];
   const request = { origin, requestedAt: NOW, task: defaultTask("t", "m"), taskDigest: null, prompt: "p" };
+  return requestRun({ id: randomIds.run(NOW), request, now: NOW });
+}
+
+function runToPublish(): Run {
   const ending = { outcome: "failed", code: "source_failed", detail: "no source" } as const;
-  const waiting = requestRun({ id: randomIds.run(NOW), request, now: NOW });
-  return decideRun(waiting, { type: "stopped", ending }, NOW).run;
+  return decideRun(waitingRun(), { type: "stopped", ending }, NOW).run;
 }
 
 function unavailable(headers: Record<string, string> = {}): never {
@@ -103,5 +113,24 @@ describe("a publication that fails", () => {
     await bench.pass(limits.publishMs / SECOND + 61);
     expect(bench.tries.length).toBeLessThan(40);
     expect(bench.run()).toMatchObject({ phase: "done", ending: { code: "publish_failed" } });
+  });
+});
+
+describe("a run that was just asked for", () => {
+  it("is shown while its source is still fetched", async () => {
+    const shown = Promise.withResolvers<undefined>();
+    const layout = { head: "a", base: null, merge_base: null, shallow: [], pack_bytes: 1, pack_sha256: "b" };
+    const bench = open(() => published, {
+      run: waitingRun(),
+      queued: {
+        ensureProgress: async () => shown.resolve(undefined),
+        ensurePacked: async () => {
+          await shown.promise;
+          return layout;
+        },
+      },
+    });
+    await bench.pass(1);
+    expect(bench.run()).toMatchObject({ phase: "queued", source: layout });
   });
 });

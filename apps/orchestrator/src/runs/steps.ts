@@ -54,10 +54,9 @@ type StepDeps = RunStepsDeps & { readonly maySay: (what: string) => boolean; rea
 async function stepOnce(deps: StepDeps, id: RunId): Promise<void> {
   let { run, effects } = await deps.records.applyToRun(id, { type: "tick" });
   for (let round = 0; round < ROUNDS_MAX && effects.length > 0; round++) {
-    const events: RunEvent[] = [];
-    for (const effect of effects) {
-      events.push(...(await tryToPerform(deps, run, effect)));
-    }
+    const now = run;
+    // Side by side: that a run was seen is shown while its source is fetched.
+    const events = (await Promise.all(effects.map((effect) => tryToPerform(deps, now, effect)))).flat();
     if (events.length === 0) {
       return;
     }
