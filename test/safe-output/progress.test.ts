@@ -90,6 +90,26 @@ describe("a run that goes on", () => {
     expect(bench.github.pullRequest(pull).comments[0]?.body).toContain("It holds.");
   });
 
+  it("waits for no other run of its account: what cannot be shown now is shown later", async () => {
+    const first = await begun();
+    const second = await bench.openRun();
+    const slow = new RegExp(`^/repos/${first.pull.repo}/check-runs$`);
+    const { promise: isAsked, resolve } = Promise.withResolvers<undefined>();
+    slow.test = (path) => {
+      const isIt = path === `/repos/${first.pull.repo}/check-runs`;
+      return isIt && resolve(undefined) === undefined;
+    };
+    bench.github.failNext({ method: "POST", pathPattern: slow, delayMs: 500 });
+    const showing = first.publisher.ensureProgress(first.run);
+    await isAsked;
+    await first.publisher.ensureProgress(second.run);
+    expect(bench.github.pullRequest(first.pull).checkRuns).toHaveLength(0);
+    expect(bench.github.pullRequest(second.pull).checkRuns).toHaveLength(0);
+    await showing;
+    await first.publisher.ensureProgress(second.run);
+    expect(bench.github.pullRequest(second.pull).checkRuns).toHaveLength(1);
+  });
+
   it("has one comment though the answer to its making was lost", async () => {
     const { publisher, run, pull } = await begun();
     bench.github.failNext({ method: "POST", pathPattern: ofPull(pull), lost: true });

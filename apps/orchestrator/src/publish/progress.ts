@@ -27,7 +27,8 @@ export interface ProgressDeps extends EarlierDeps {
 export interface Progress {
   /**
    * The check run and the task's comment say where the run stands, as far as the task shows itself there. Does nothing
-   * while there is nothing new, or while it is too soon for more (`isProgressDue`): call it again. Idempotent.
+   * while there is nothing new, while it is too soon for more (`isProgressDue`), or while another run of the installation is
+   * being shown: call it again. Idempotent.
    */
   ensureShown(run: Run): Promise<void>;
   /** It has ended: what was shown of it need not be remembered. */
@@ -43,6 +44,8 @@ interface Shown {
 export function createProgress(deps: ProgressDeps): Progress {
   const { app, content, clock } = deps;
   const shown = new Map<RunId, Shown>();
+  // GitHub takes a write a second of an installation: many runs that begin at once would wait for each other's words.
+  const busy = new Set<number>();
   return {
     async ensureShown(run) {
       const { origin, task } = run.request;
@@ -51,11 +54,20 @@ export function createProgress(deps: ProgressDeps): Progress {
       if (origin.kind === "local" || last?.words === words || !task.publish.some((one) => isShownIn.includes(one))) {
         return;
       }
-      const contentUsed = await content.used(placeOf(origin).installation);
-      if (isProgressDue({ shownAt: last?.at ?? null, contentUsed, now: clock.now() })) {
-        const { id: appId } = await app.identity();
-        await show(deps, appId, run, origin);
-        remember(shown, run.id, { words, at: clock.now() });
+      const { installation } = origin;
+      if (busy.has(installation)) {
+        return;
+      }
+      busy.add(installation);
+      try {
+        const contentUsed = await content.used(installation);
+        if (isProgressDue({ shownAt: last?.at ?? null, contentUsed, now: clock.now() })) {
+          const { id: appId } = await app.identity();
+          await show(deps, appId, run, origin);
+          remember(shown, run.id, { words, at: clock.now() });
+        }
+      } finally {
+        busy.delete(installation);
       }
     },
     forget: (run) => void shown.delete(run),

@@ -52,18 +52,23 @@ export function createRunSteps(deps: RunStepsDeps): RunSteps {
 type StepDeps = RunStepsDeps & { readonly maySay: (what: string) => boolean; readonly pauses: Pauses };
 
 async function stepOnce(deps: StepDeps, id: RunId): Promise<void> {
-  let { run, effects } = await deps.records.applyToRun(id, { type: "tick" });
-  for (let round = 0; round < ROUNDS_MAX && effects.length > 0; round++) {
-    const now = run;
+  for (let round = 0; round < ROUNDS_MAX; round++) {
+    const { run, effects } = await deps.records.applyToRun(id, { type: "tick" });
     // Side by side: that a run was seen is shown while its source is fetched.
-    const events = (await Promise.all(effects.map((effect) => tryToPerform(deps, now, effect)))).flat();
-    if (events.length === 0) {
+    const hasMoved = await Promise.all(effects.map((effect) => bringAbout(deps, run, effect)));
+    if (!hasMoved.includes(true)) {
       return;
     }
-    for (const event of events) {
-      ({ run, effects } = await deps.records.applyToRun(id, event));
-    }
   }
+}
+
+/** What comes of an effect is on record at once: a run does not wait for its words on GitHub. True if anything did. */
+async function bringAbout(deps: StepDeps, run: Run, effect: RunEffect): Promise<boolean> {
+  const events = await tryToPerform(deps, run, effect);
+  for (const event of events) {
+    await deps.records.applyToRun(run.id, event);
+  }
+  return events.length > 0;
 }
 
 /** An effect that failed is left alone for a while, whoever wakes the run: each try of a publication is many requests. */
