@@ -19,19 +19,29 @@ const FINDING = {
   body: "Say more, @maintainer.",
   suggestion: "Much more.",
 };
+const MENDED = { ...FINDING, line: 2, severity: "medium", title: "Empty", suggestion: null };
 const REVIEW = {
   summary: "It says more than before.",
   verdict: "minor_problems",
-  findings: [FINDING, { ...FINDING, line: 90, severity: "low", title: "Elsewhere", suggestion: null }],
+  findings: [FINDING, MENDED, { ...FINDING, line: 90, severity: "low", title: "Elsewhere", suggestion: null }],
+};
+/** The first finding's line has moved, the second one's is mended, and another is new. */
+const SECOND = {
+  ...REVIEW,
+  findings: [
+    { ...FINDING, line: 4 },
+    { ...FINDING, line: 5, title: "Too long", suggestion: null },
+  ],
 };
 
 let world: TestWorld;
 let pull: PullView;
 let view: RunView;
+let answer: object = REVIEW;
 
 /** Looks at the diff as a reviewer would, and answers in the shape that the request asks for. */
 function structured(seen: Conversation): Turn {
-  return seen.step === 0 ? run(diffCommand(seen.prompt)) : say(JSON.stringify(REVIEW));
+  return seen.step === 0 ? run(diffCommand(seen.prompt)) : say(JSON.stringify(answer));
 }
 
 beforeAll(async () => {
@@ -56,7 +66,10 @@ describe("a run whose task publishes a review", () => {
     const [review] = reviews;
     expect(review?.body.startsWith(`<!-- mayfly:review=${view.run.id} -->\n`)).toBe(true);
     expect(review?.body).toContain("`README.md:90` Elsewhere");
-    expect(review?.comments.map(({ path, line, side }) => [path, line, side])).toEqual([["README.md", 3, "RIGHT"]]);
+    expect(review?.comments.map(({ path, line, side }) => [path, line, side])).toEqual([
+      ["README.md", 3, "RIGHT"],
+      ["README.md", 2, "RIGHT"],
+    ]);
     expect(review?.comments[0]?.body).toContain("\n\n```suggestion\nMuch more.\n```");
     // Nobody is called.
     expect(review?.comments[0]?.body).not.toMatch(/(?<![`\w])@maintainer/);
@@ -70,4 +83,28 @@ describe("a run whose task publishes a review", () => {
       expect(text).not.toContain('"severity"');
     }
   });
+
+  it(
+    "has its comments folded by the next run of the task, but for those that say what is still so",
+    async () => {
+      answer = SECOND;
+      await world.github.push(pull, { files: { "README.md": "# inline\n\nNew.\nMore.\nMuch too much.\n" } });
+      const next = await ended(world, await label(world, pull), RUN_MS);
+      expect(endingOf(next)).toEqual({ outcome: "succeeded", code: "answered", detail: "" });
+      const { reviews, comments } = world.github.pullRequest(pull);
+      expect(reviews.map((one) => one.comments.map(({ line, minimizedReason }) => [line, minimizedReason]))).toEqual([
+        [
+          [3, null],
+          [2, "outdated"],
+        ],
+        [[5, null]],
+      ]);
+      for (const text of [reviews[1]?.body, comments[0]?.body]) {
+        expect(text).toContain("**1 finding still open from before**");
+        expect(text).toContain("`README.md:4` Too short");
+      }
+      expect(world.github.contractViolations).toEqual([]);
+    },
+    RUN_MS,
+  );
 });

@@ -1,9 +1,9 @@
-import { type Result, type Run, withheldEnding } from "@mayfly/core";
+import { type Result, withheldEnding } from "@mayfly/core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { randomIds } from "../../apps/orchestrator/src/host/ids.ts";
 import { createContext } from "../attack/context.ts";
-import { after, type GitHubBench, MAINTAINER, openGitHub } from "../attack/github-bench.ts";
+import { after, type GitHubBench, openGitHub } from "../attack/github-bench.ts";
 import { factsOf, publisherOf, ready, saying, SECRET, shownOn } from "./publishing.ts";
+import { asReview, finding, wantingReview } from "./reviews.ts";
 
 let bench: GitHubBench;
 let end: () => Promise<void>;
@@ -17,29 +17,8 @@ beforeAll(async () => {
 afterAll(() => end());
 
 describe("an answer that is a review", () => {
-  const finding = {
-    path: "README.md",
-    line: 3,
-    start_line: null,
-    side: null,
-    severity: "high",
-    title: "Too short",
-    body: "Say more, @alice.",
-    suggestion: "Much more.",
-  };
-  const asReview = (findings: object[], summary = "It says more.") =>
-    factsOf((result) => {
-      const text = JSON.stringify({ summary, verdict: "minor_problems", findings });
-      return { ...result, final_message: { state: "present", text }, structured: { state: "present", text } };
-    });
-  const wanting = async () => {
-    const { run, ...where } = await ready(bench);
-    const task = { ...run.request.task, publish: ["comment", "check", "review"] as const };
-    return { ...where, run: { ...run, request: { ...run.request, task } } };
-  };
-
   it("is one review on the approved commit, with a comment on each line that the diff shows", async () => {
-    const { run, pull, origin } = await wanting();
+    const { run, pull, origin } = await wantingReview(bench);
     const facts = () =>
       asReview([finding, { ...finding, start_line: 2, title: "Both" }, { ...finding, line: 90, title: "Elsewhere" }]);
     const { publisher, requests } = publisherOf(bench, facts);
@@ -63,72 +42,8 @@ describe("an answer that is a review", () => {
     expect(bench.github.contractViolations).toEqual([]);
   });
 
-  it("folds the comments of the task's earlier reviews, and nobody else's", async () => {
-    const { run, pull, origin } = await wanting();
-    const later = (minutes: number): Run => ({ ...run, id: randomIds.run(Date.now() + minutes * 60_000) });
-    const [first, second, third] = [later(0), later(1), later(2)];
-    const other = { ...run.request, origin: { ...origin, label: "codex-other" } };
-    const publish = (of: Run) => publisherOf(bench, () => asReview([finding])).publisher.publish(of);
-    const folded = () =>
-      bench.github
-        .pullRequest(pull)
-        .reviews.map(({ author, comments }) => [author.login, comments.map((one) => one.minimizedReason)]);
-    const bot = `${bench.github.appSlug}[bot]`;
-
-    await publish(first);
-    await bench.github.addLabel(pull, "codex-other", { by: MAINTAINER });
-    await publish({ ...later(-1), request: other });
-    const marked = bench.github.pullRequest(pull).reviews[0]?.comments[0]?.body ?? "";
-    expect(marked).toContain(`<!-- mayfly:finding=${first.id}/`);
-    bench.github.commentOnLine(pull, { by: "stranger", path: "README.md", line: 3, body: marked });
-    await publish(third);
-    expect(folded()).toEqual([
-      [bot, ["outdated"]],
-      [bot, [null]],
-      ["stranger", [null]],
-      [bot, [null]],
-    ]);
-    // One that comes late, and one that is published again, fold nothing newer.
-    await publish(second);
-    await publish(first);
-    expect(folded().at(3)).toEqual([bot, [null]]);
-    expect(bench.github.contractViolations).toEqual([]);
-  });
-
-  it("is published though the earlier ones cannot be folded", async () => {
-    const { run, pull } = await wanting();
-    const later = { ...run, id: randomIds.run(Date.now() + 60_000) };
-    await publisherOf(bench, () => asReview([finding])).publisher.publish(run);
-    bench.github.failNext({ method: "POST", pathPattern: /^\/graphql$/, status: 502 });
-    const { publisher, log } = publisherOf(bench, () => asReview([finding]));
-    expect((await publisher.publish(later)).type).toBe("published");
-    expect(log()).toContain("comments of earlier reviews are not folded");
-    expect(bench.github.pullRequest(pull).reviews).toHaveLength(2);
-  });
-
-  it("looks for its lines in the diff anew when GitHub refuses them", async () => {
-    const { run, pull } = await wanting();
-    bench.github.failNext({ method: "POST", pathPattern: /\/reviews$/, status: 422 });
-    const { publisher, requests } = publisherOf(bench, () => asReview([finding]));
-    expect((await publisher.publish(run)).type).toBe("published");
-    const { reviews, comments } = bench.github.pullRequest(pull);
-    expect(reviews.map((review) => review.comments.map(({ line }) => line))).toEqual([[3]]);
-    expect(comments[0]?.body).not.toContain("**Outside the diff**");
-    expect(requests.filter(({ route }) => route.endsWith("/files"))).toHaveLength(2);
-  });
-
-  it("is shown without its lines when GitHub refuses them twice", async () => {
-    const { run, pull } = await wanting();
-    bench.github.failNext({ method: "POST", pathPattern: /\/reviews$/, status: 422, times: 2 });
-    const { publisher } = publisherOf(bench, () => asReview([finding]));
-    expect((await publisher.publish(run)).type).toBe("published");
-    const { reviews, comments } = bench.github.pullRequest(pull);
-    expect(reviews.map((review) => review.comments)).toEqual([[]]);
-    expect(comments[0]?.body).toContain("**Outside the diff**");
-  });
-
   it("is none when it has not its shape, and then the comment says so", async () => {
-    const { run, pull } = await wanting();
+    const { run, pull } = await wantingReview(bench);
     await publisherOf(bench, saying("All is well.")).publisher.publish(run);
     const { reviews, comments } = bench.github.pullRequest(pull);
     expect(reviews).toEqual([]);
@@ -137,7 +52,7 @@ describe("an answer that is a review", () => {
   });
 
   it("is not shown when the head has moved", async () => {
-    const { run, pull } = await wanting();
+    const { run, pull } = await wantingReview(bench);
     await bench.github.push(pull, { files: { "README.md": "# Other\n" } });
     const event = await publisherOf(bench, () => asReview([finding])).publisher.publish(run);
     expect(event).toMatchObject({ type: "ending_changed", ending: { code: "pushed" } });
@@ -149,7 +64,7 @@ describe("an answer that is a review", () => {
     const lines = asReview([], SECRET.match(/.{7}/g)?.join("\n"));
     const parts = asReview([{ ...finding, title: "hunter2", body: "hunter2", suggestion: "hunter2" }]);
     for (const facts of [lines, parts]) {
-      const { run, pull } = await wanting();
+      const { run, pull } = await wantingReview(bench);
       const event = await publisherOf(bench, () => facts).publisher.publish(run);
       expect(event).toMatchObject({ type: "ending_changed", ending: { code: "answer_withheld" } });
       expect(bench.github.pullRequest(pull).reviews).toEqual([]);
@@ -157,7 +72,7 @@ describe("an answer that is a review", () => {
   });
 
   it("has its findings beside the lines in the check too, 50 at once, each once whatever breaks", async () => {
-    const { run, pull } = await wanting();
+    const { run, pull } = await wantingReview(bench);
     const facts = () =>
       asReview(Array.from({ length: 99 }, (_, index) => ({ ...finding, line: index + 1, title: `No. ${index}` })));
     // The second lot is refused, and what asked asks again.
@@ -177,7 +92,7 @@ describe("an answer that is a review", () => {
 
   it("is all there is when the task names nothing else; without one there is a check", async () => {
     const only = async () => {
-      const { run, pull } = await wanting();
+      const { run, pull } = await wantingReview(bench);
       const task = { ...run.request.task, publish: ["review"] as const };
       return { pull, run: { ...run, request: { ...run.request, task } } };
     };

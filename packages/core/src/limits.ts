@@ -122,10 +122,12 @@ export const limits = {
   commentLinesMax: 1_500,
   commentLineCharsMax: 4_000,
 
-  /** Comments on lines of a pull request that are looked through for those of earlier runs. */
+  /** Comments on lines of a pull request that are looked through for those of earlier runs, the newest first. */
   findingsReadMax: 1_000,
-  /** Of those that are found, the newest are folded: a review has ten, and folds those of the one before. */
+  /** Of those that are found, the newest are folded: a review has ten, and folds those of the one before. GraphQL tells of 100 at once. */
   findingsFoldedMax: 100,
+  /** Tries of a review whose lines GitHub refuses: without each of its ten findings, and without each of five files that have two. */
+  reviewTriesMax: 15,
 
   /** A machine's console log on the host. */
   consoleBytesMax: 1 * MIB,

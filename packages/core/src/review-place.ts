@@ -16,6 +16,8 @@ export interface PlacedFinding {
   readonly side: "LEFT" | "RIGHT";
   /** Null for a finding on one line. */
   readonly startLine: number | null;
+  /** The line's text as the diff shows it: by it a finding is known again where lines have moved. */
+  readonly text: string;
   /** What GitHub may offer to commit; null if that would not change exactly the lines meant. */
   readonly suggestion: string | null;
 }
@@ -23,6 +25,8 @@ export interface PlacedFinding {
 export interface PlacedReview {
   /** Most severe first, at most 10. */
   readonly inline: readonly PlacedFinding[];
+  /** Those whose comment of an earlier run still stands, so that none is made again. */
+  readonly open: readonly PlacedFinding[];
   /** What stands in the summary instead, most severe first, and why. */
   readonly beyond: readonly { readonly finding: Finding; readonly why: "outside_diff" | "too_many" }[];
 }
@@ -48,33 +52,42 @@ export function placeReview(review: Review, diff: readonly DiffFile[]): PlacedRe
       inline.push(placed);
     }
   }
-  return { inline, beyond };
+  return { inline, open: [], beyond };
 }
 
-/** The same review with no comment on a line at all. */
-export function placeNowhere(review: Review): PlacedReview {
-  return placeReview(review, []);
+/** The same placing without comments of its own for some findings: they stand in the summary, as those outside the diff do. */
+export function placeWithout(placed: PlacedReview, refused: readonly PlacedFinding[]): PlacedReview {
+  return {
+    ...placed,
+    inline: placed.inline.filter((one) => !refused.includes(one)),
+    beyond: [...placed.beyond, ...refused.map(({ finding }) => ({ finding, why: "outside_diff" as const }))],
+  };
+}
+
+interface ShownLine {
+  readonly hunk: number;
+  readonly text: string;
 }
 
 /** Each line that is shown on a side, with the number of its hunk. */
-type ShownLines = Readonly<Record<"LEFT" | "RIGHT", ReadonlyMap<number, number>>>;
+type ShownLines = Readonly<Record<"LEFT" | "RIGHT", ReadonlyMap<number, ShownLine>>>;
 
 function place(finding: Finding, shown: ShownLines | undefined): PlacedFinding | null {
   const side = finding.side ?? "RIGHT";
-  const hunk = shown?.[side].get(finding.line);
-  if (shown === undefined || hunk === undefined) {
+  const line = shown?.[side].get(finding.line);
+  if (shown === undefined || line === undefined) {
     return null;
   }
   const start = finding.start_line ?? finding.line;
   // A hunk's lines follow each other, so those in between are in it as well.
-  const isRange = start < finding.line && shown[side].get(start) === hunk;
+  const isRange = start < finding.line && shown[side].get(start)?.hunk === line.hunk;
   const isExact = isRange || start === finding.line;
   const suggestion = side === "RIGHT" && isExact ? finding.suggestion : null;
-  return { finding, side, startLine: isRange ? start : null, suggestion };
+  return { finding, side, startLine: isRange ? start : null, text: line.text, suggestion };
 }
 
 function linesOf(patch: string): ShownLines {
-  const shown = { LEFT: new Map<number, number>(), RIGHT: new Map<number, number>() };
+  const shown = { LEFT: new Map<number, ShownLine>(), RIGHT: new Map<number, ShownLine>() };
   const at = { left: 0, right: 0, hunk: 0 };
   for (const line of patch.split("\n")) {
     const header = /^@@ -(\d{1,9})(?:,\d{1,9})? \+(\d{1,9})(?:,\d{1,9})? @@/.exec(line);
@@ -85,12 +98,13 @@ function linesOf(patch: string): ShownLines {
       continue;
     }
     const sign = line[0];
+    const one = { hunk: at.hunk, text: line.slice(1) };
     // Anything else is no line of a file: "\ No newline at end of file".
     if (at.hunk > 0 && (sign === " " || sign === "-")) {
-      shown.LEFT.set(at.left++, at.hunk);
+      shown.LEFT.set(at.left++, one);
     }
     if (at.hunk > 0 && (sign === " " || sign === "+")) {
-      shown.RIGHT.set(at.right++, at.hunk);
+      shown.RIGHT.set(at.right++, one);
     }
   }
   return shown;

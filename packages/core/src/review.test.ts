@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { placeNowhere, placeReview } from "./review-place.ts";
+import { matchFindings, placeOpen } from "./review-open.ts";
+import { placeReview, placeWithout } from "./review-place.ts";
 import { type Finding, parseReview, reviewSchema, textsOfReview, type Review } from "./review.ts";
 
 const finding: Finding = {
@@ -126,6 +127,56 @@ describe("placeReview", () => {
       ...Array.from({ length: 9 }, () => "A name"),
     ]);
     expect(beyond.map(({ why }) => why)).toEqual(["too_many", "too_many"]);
-    expect(placeNowhere(reviewWith(...many)).beyond).toHaveLength(12);
+    expect(placeReview(reviewWith(...many), []).beyond).toHaveLength(12);
+  });
+});
+
+describe("a finding that is reported again", () => {
+  const hashOf = (identity: string) => identity;
+  const placedOf = (...some: Partial<Finding>[]) => placeReview(reviewWith(...some), diff).inline;
+  /** Which findings have a comment, for comments that say these findings on these lines. */
+  const matched = (findings: Partial<Finding>[], before: Partial<Finding>[], lines: (number | null)[]) => {
+    const inline = placedOf(...findings);
+    const hashes = placedOf(...before).map(({ finding: { path, title }, side, text }) =>
+      JSON.stringify([path, side, text, title]),
+    );
+    const comments = hashes.map((hash, index) => ({ hash, line: lines[index] ?? null }));
+    const found = matchFindings(inline, comments, hashOf);
+    return inline.map((one) => found.get(one)?.line);
+  };
+
+  it("is known by its file, side, line's text and title, wherever the line is now and whatever else is said", () => {
+    expect(matched([{ line: 3, body: "In other words.", severity: "high" }], [{ line: 3 }], [7])).toEqual([7]);
+  });
+
+  it.each<[string, Partial<Finding>]>([
+    ["text of the line", { line: 4 }],
+    ["side", { line: 3, side: "LEFT" }],
+    ["title", { line: 3, title: "Another name" }],
+  ])("is a new one with another %s", (_, some) => {
+    expect(matched([some], [{ line: 3 }], [3])).toEqual([undefined]);
+  });
+
+  it("takes one comment each where some are the same, first the one on its very line", () => {
+    const same = { line: 3 };
+    expect(matched([same, same], [same], [3])).toEqual([3, undefined]);
+    expect(matched([same, same], [same, same], [9, 3])).toEqual([3, 9]);
+  });
+
+  it("stands among those open from before, and one that is left out in the summary", () => {
+    const placed = placeReview(reviewWith({ title: "Old" }, { title: "New" }, { title: "Refused" }), diff);
+    const [old, , refused] = placed.inline;
+    const left = placeOpen(
+      placeWithout(
+        placed,
+        placed.inline.filter((one) => one === refused),
+      ),
+      {
+        has: (one) => one === old,
+      },
+    );
+    expect(left.inline.map(({ finding: { title } }) => title)).toEqual(["New"]);
+    expect(left.open.map(({ finding: { title } }) => title)).toEqual(["Old"]);
+    expect(left.beyond).toEqual([{ finding: refused?.finding, why: "outside_diff" }]);
   });
 });

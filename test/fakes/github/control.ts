@@ -130,6 +130,16 @@ function pullActs(world: World) {
         comments: [{ id: world.nextId(), path, body, line, side: "RIGHT", startLine: null, minimizedReason: null }],
       });
     },
+    /** From now on GitHub lists a line in the diff and refuses comments on it: its two views of a diff are not of one moment. */
+    refuseLine(pull: PullRef, { path, line }: { path: string; line: number }): void {
+      requirePull(world, pull).unresolvable.add(`${path}:${line}`);
+    },
+    /** Folds a comment on a line, as a person may. */
+    foldComment(pull: PullRef, id: number): void {
+      for (const comment of requirePull(world, pull).reviews.flatMap(({ comments }) => comments)) {
+        comment.minimizedReason = comment.id === id ? "resolved" : comment.minimizedReason;
+      }
+    },
     /** Changes a comment as its author may; sends `edited`. */
     editComment(pull: PullRef, id: number, body: string, { by }: { by: string }): void {
       const found = requirePull(world, pull);

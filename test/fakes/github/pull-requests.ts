@@ -67,6 +67,7 @@ export async function openPull(world: World, from: NewPull): Promise<Pull> {
     head: { ref: headRef, sha: from.headSha },
     labels: new Set(),
     reviews: [],
+    unresolvable: new Set(),
   };
   repository.nextNumber += 1;
   await publishHead(pull);

@@ -88,15 +88,73 @@ async function createReview(context: Context): Promise<Reply> {
   return { status: 200, body: reviewShape(world, pull, review) };
 }
 
-function listReviewComments(context: Context): Reply {
+async function listReviewComments(context: Context): Promise<Reply> {
+  const { world, query } = context;
   const pull = findPull(context);
   const found = pull.reviews.flatMap((review) => review.comments.map((comment) => ({ review, comment })));
-  const { items, headers } = page(context, found);
-  return {
-    status: 200,
-    headers,
-    body: items.map(({ review, comment }) => commentOnLineShape(context.world, pull, review, comment)),
+  // GitHub takes the direction only beside an order.
+  const isDescending = query.has("sort") && query.get("direction") === "desc";
+  const { items, headers } = page(context, isDescending ? found.toReversed() : found);
+  const lineNow = await linesNow(
+    pull,
+    items.map(({ review }) => review.commitId),
+  );
+  const body = items.map(({ review, comment }) => ({
+    ...commentOnLineShape(world, pull, review, comment),
+    line: lineNow(review, comment),
+  }));
+  return { status: 200, headers, body };
+}
+
+/** Where a comment's line is at the present head; null when it is outdated: changed since, or in no hunk any more. */
+async function linesNow(
+  pull: Pull,
+  commits: readonly string[],
+): Promise<(review: Review, comment: ReviewComment) => number | null> {
+  const { directory } = pull.repository;
+  const base = await mergeBase(directory, pull.base.sha, pull.head.sha);
+  const shown = await changesBetween(directory, base, pull.head.sha);
+  const since = new Map<string, typeof shown>();
+  for (const commit of new Set(commits)) {
+    since.set(commit, await changesBetween(directory, commit, pull.head.sha));
+  }
+  const patchIn = (changes: typeof shown | undefined, path: string) =>
+    changes?.find((change) => change.path === path)?.patch ?? "";
+  return ({ commitId }, { path, line, side }) => {
+    const patch = side === "LEFT" ? "" : patchIn(since.get(commitId), path);
+    const now = line === null ? null : movedBy(patch, line);
+    return now !== null && linesOf(patchIn(shown, path), side).has(now) ? now : null;
   };
+}
+
+/** A line's number after a patch; null if the patch takes it away. */
+function movedBy(patch: string, line: number): number | null {
+  let before = 1;
+  let after = 1;
+  for (const text of patch.split("\n")) {
+    const [, left, right] = /^@@ -(\d+)(?:,\d+)? \+(\d+)(?:,\d+)? @@/.exec(text) ?? [];
+    if (left !== undefined) {
+      if (line < Number(left)) {
+        break;
+      }
+      before = Number(left);
+      after = Number(right);
+    } else if (text.startsWith("-")) {
+      if (before === line) {
+        return null;
+      }
+      before += 1;
+    } else if (text.startsWith("+")) {
+      after += 1;
+    } else if (text.startsWith(" ")) {
+      if (before === line) {
+        return after;
+      }
+      before += 1;
+      after += 1;
+    }
+  }
+  return line + after - before;
 }
 
 async function requireLinesInDiff(pull: Pull, commitId: string, comments: readonly AskedComment[]): Promise<void> {
@@ -115,7 +173,7 @@ async function requireLinesInDiff(pull: Pull, commitId: string, comments: readon
     if (comment.position === undefined && comment.line === undefined) {
       throw unprocessable("Position or line is missing");
     }
-    if (wanted.some((line) => !lines.has(line))) {
+    if (wanted.some((line) => !lines.has(line) || pull.unresolvable.has(`${comment.path}:${line}`))) {
       throw unprocessable("Line could not be resolved");
     }
     const [last = 0, first] = wanted;
@@ -184,7 +242,7 @@ function commentOnLineShape(world: World, pull: Pull, review: Review, comment: R
     author_association: associationOf(pull.repository, review.author),
     _links: { self: { href: url }, html: { href: html }, pull_request: { href: pullUrl } },
     start_line: comment.startLine,
-    line: comment.line ?? 1,
+    original_line: comment.line ?? 1,
     side: comment.side,
   };
 }

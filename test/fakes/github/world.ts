@@ -80,6 +80,8 @@ export interface Pull {
   readonly head: { readonly ref: string; sha: string };
   readonly labels: Set<string>;
   readonly reviews: Review[];
+  /** `path:line` on which comments are refused though the diff has it. */
+  readonly unresolvable: Set<string>;
 }
 
 export interface CheckRun {

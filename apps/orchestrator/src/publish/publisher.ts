@@ -35,7 +35,7 @@ import type { RecheckRun } from "../runs/recheck-run.ts";
 import { ensureCheckRun } from "./check-run.ts";
 import { ensureComment, stickyName } from "./comment.ts";
 import { earlierRun, readEarlier } from "./earlier.ts";
-import { foldEarlierFindings } from "./fold-findings.ts";
+import { foldFindings, readFindings } from "./fold-findings.ts";
 import { ensureLabelRemoved } from "./label.ts";
 import { readPatch } from "./patch.ts";
 import { createProgress, type ProgressDeps } from "./progress.ts";
@@ -150,7 +150,12 @@ async function put(
   const scope = { repository: origin.repository, githubHost: deps.githubHost };
   const earlier = await readEarlier(deps, run, origin, { withAnswer: true });
   return app.withClient("publish", placeOf(origin), async (client) => {
-    const review = read === null ? null : await ensureReview({ client, slug, run, origin, read, scope });
+    const warn = (err: unknown) => {
+      deps.log.warn({ run: run.id, err }, "comments of earlier reviews are not folded");
+      return null;
+    };
+    const standing = read === null ? null : await readFindings({ client, slug, run, origin }).catch(warn);
+    const review = read === null ? null : await ensureReview({ client, slug, run, origin, read, standing, scope });
     const { content, body, removed } = reportOf(deps, run, origin, { ...facts, review, patch, activity, earlier });
     // The one comment of the task is the newer run's by now.
     const wantsComment = publish.includes("comment") && run.ending.code !== "newer_run";
@@ -161,10 +166,12 @@ async function put(
     if (comment !== null) {
       await stickies.setResults(stickyName(origin), { run: run.id, before: await earlierRun(deps, run, origin) });
     }
-    if (review !== null) {
-      await foldEarlierFindings({ client, slug, run, origin }).catch((err: unknown) => {
-        deps.log.warn({ run: run.id, err }, "comments of earlier reviews are not folded");
-      });
+    if (review !== null && standing !== null) {
+      const { kept } = review;
+      await foldFindings(
+        client,
+        standing.earlier.filter((one) => !kept.includes(one)),
+      ).catch(warn);
     }
     const url = comment?.url ?? review?.url ?? check?.url ?? null;
     return {

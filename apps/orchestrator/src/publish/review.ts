@@ -1,11 +1,16 @@
+import { createHash } from "node:crypto";
 import {
   type DiffFile,
   type EndedRun,
+  limits,
   type LinkScope,
+  matchFindings,
   parseReview,
+  type PlacedFinding,
   type PlacedReview,
-  placeNowhere,
+  placeOpen,
   placeReview,
+  placeWithout,
   type PullRequestOrigin,
   renderReview,
   type Review,
@@ -14,6 +19,7 @@ import {
 } from "@mayfly/core";
 import { type GitHubApp, type GitHubClient, MAKE_ONCE, statusOf } from "../github/app.ts";
 import { placeOf } from "../github/pull-requests.ts";
+import type { StandingFinding, StandingFindings } from "./fold-findings.ts";
 
 const PAGE = 100;
 /** GitHub lists at most 3,000 files of a pull request (REST: list pull requests files). */
@@ -31,6 +37,8 @@ export interface ReadReview {
 export interface PublicReview {
   readonly url: string;
   readonly read: ReadReview;
+  /** Comments of earlier runs that say what this review would. */
+  readonly kept: readonly StandingFinding[];
 }
 
 /** True if a run's answer is to be put out as a review. */
@@ -57,53 +65,102 @@ export async function readReview(
   return { review, placed: placeReview(review, diff) };
 }
 
-/**
- * The run's one review is on the approved commit, with all its comments. It is found again by the run's marker, so it is
- * made once. If GitHub refuses its lines they are looked for in the diff anew, and then it is made without them. Idempotent.
- */
-export async function ensureReview(options: {
+interface Ensure {
   client: GitHubClient;
   slug: string;
   run: EndedRun;
   origin: PullRequestOrigin;
   read: ReadReview;
+  /** This task's comments that are there; null if that could not be read. */
+  standing: StandingFindings | null;
   scope: LinkScope;
-}): Promise<PublicReview> {
-  const { client, run, read, scope } = options;
-  const { label } = options.origin;
-  const known = await find(options);
-  if (known !== null) {
-    return { url: known, read };
-  }
-  const ways: readonly (() => Promise<PlacedReview>)[] = [
-    async () => read.placed,
-    // The base may have moved since the diff was read, and other lines are shown now.
-    async () => placeReview(read.review, await readDiff(client, options.origin)),
-  ];
-  for (const place of ways) {
-    const placed = await place();
-    const url = await create(
-      client,
-      options.origin,
-      renderReview({ id: run.id, label }, read.review, placed, scope),
-    ).catch(refusedLines(placed));
-    if (url !== null) {
-      return { url, read: { ...read, placed } };
-    }
-  }
-  const plain = { ...read, placed: placeNowhere(read.review) };
-  const rendered = renderReview({ id: run.id, label }, plain.review, plain.placed, scope);
-  return { url: await create(client, options.origin, rendered), read: plain };
 }
 
-/** Null where GitHub refuses lines, and does not say which. */
-function refusedLines({ inline }: PlacedReview): (error: unknown) => null {
-  return (error) => {
-    if (statusOf(error) !== 422 || inline.length === 0) {
+/**
+ * The run's one review is on the approved commit, with all its comments but those that an earlier run's comment still
+ * makes. It is found again by the run's marker, so it is made once. If GitHub refuses its lines they are looked for in the
+ * diff anew, and then it is made without those refused. Idempotent. Bound: limits.reviewTriesMax.
+ */
+export async function ensureReview(options: Ensure): Promise<PublicReview> {
+  const { read, standing } = options;
+  const known = await find(options);
+  if (known === null) {
+    return makeReview(options);
+  }
+  if (standing === null) {
+    return { url: known, read, kept: [] };
+  }
+  // It was made before a crash: what its comments are says what became of each finding.
+  const { inline } = read.placed;
+  const own = matchFindings(inline, standing.own, hashOf);
+  const { placed, kept } = withoutOpen({ ...read.placed, inline: inline.filter((one) => !own.has(one)) }, standing);
+  const told = placeWithout(placed, placed.inline);
+  return { url: known, read: { ...read, placed: { ...told, inline: inline.filter((one) => own.has(one)) } }, kept };
+}
+
+async function makeReview(options: Ensure): Promise<PublicReview> {
+  const { client, origin, read } = options;
+  const first = await tryReview(options, read.placed);
+  if (first !== null) {
+    return first;
+  }
+  // The base may have moved since the diff was read, and other lines are shown now.
+  const fresh = placeReview(read.review, await readDiff(client, origin));
+  const { inline } = withoutOpen(fresh, options.standing).placed;
+  for (const refused of [[], ...suspectsOf(inline)]) {
+    const made = await tryReview(options, placeWithout(fresh, refused));
+    if (made !== null) {
+      return made;
+    }
+  }
+  const made = await tryReview(options, placeWithout(fresh, inline));
+  if (made === null) {
+    throw new Error("a review without comments on lines was refused for its lines");
+  }
+  return made;
+}
+
+/**
+ * GitHub does not say which line it refuses, and what it takes is published: so one finding at a time is left out, and then
+ * all of a file. Leaving out every one comes after that.
+ */
+function suspectsOf(inline: readonly PlacedFinding[]): readonly (readonly PlacedFinding[])[] {
+  const files = Object.values(Object.groupBy(inline, ({ finding }) => finding.path)).filter(
+    (some) => some !== undefined,
+  );
+  return [...inline.map((one) => [one]), ...files.filter((some) => some.length > 1)]
+    .filter((some) => some.length < inline.length)
+    .slice(0, limits.reviewTriesMax);
+}
+
+/** Null where GitHub refuses lines. */
+async function tryReview(options: Ensure, wanted: PlacedReview): Promise<PublicReview | null> {
+  const { client, run, origin, read, standing, scope } = options;
+  const { placed, kept } = withoutOpen(wanted, standing);
+  const rendered = renderReview({ id: run.id, label: origin.label, hashOf }, read.review, placed, scope);
+  try {
+    return { url: await create(client, origin, rendered), read: { ...read, placed }, kept };
+  } catch (error) {
+    if (statusOf(error) !== 422 || placed.inline.length === 0) {
       throw error;
     }
     return null;
-  };
+  }
+}
+
+/** What an earlier run's comment still says on its line is not said again, and that comment stays. */
+function withoutOpen(
+  placed: PlacedReview,
+  standing: StandingFindings | null,
+): { placed: PlacedReview; kept: StandingFinding[] } {
+  const current = standing?.earlier.filter(({ line }) => line !== null) ?? [];
+  const open = matchFindings(placed.inline, current, hashOf);
+  return { placed: placeOpen(placed, open), kept: [...open.values()] };
+}
+
+/** 128 bits: nobody else's finding has the same by chance. */
+function hashOf(identity: string): string {
+  return createHash("sha256").update(identity).digest("hex").slice(0, 32);
 }
 
 async function create(

@@ -3,11 +3,12 @@ import { limits } from "../limits.ts";
 import type { RunId } from "../ids.ts";
 import { placeReview } from "../review-place.ts";
 import type { Finding, Review } from "../review.ts";
-import { renderReview, reviewMarker, reviewText, runOfFinding } from "./review.ts";
+import { renderReview, reviewMarker, reviewText, readFindingMarker } from "./review.ts";
 
 const RUN = "run_01kq3v9d5e0123456789" as RunId;
-const OF = { id: RUN, label: "codex-review" };
-const MARKER = `<!-- mayfly:finding=${RUN}/codex-review -->\n\n`;
+const HASH = "0123456789abcdef0123456789abcdef";
+const OF = { id: RUN, label: "codex-review", hashOf: () => HASH };
+const MARKER = `<!-- mayfly:finding=${RUN}/codex-review/${HASH} -->\n\n`;
 const scope = { repository: { owner: "acme", name: "app" }, githubHost: "github.com" };
 const diff = [{ path: "a.ts", patch: "@@ -1,0 +1,3 @@\n+a\n+b\n+c" }];
 
@@ -106,24 +107,43 @@ describe("a review as it goes to GitHub", () => {
   });
 });
 
+describe("findings still open from before", () => {
+  it.each([
+    [1, "**1 finding still open from before**"],
+    [2, "**2 findings still open from before**"],
+  ])("are counted and named in the summary: %i", (count, title) => {
+    const review = reviewOf({});
+    const placed = placeReview(review, diff);
+    const open = Array.from({ length: count }, () => placed.inline).flat();
+    const lines = open.map(() => "- **high** `a.ts:3` Leaks").join("\n");
+    expect(reviewText(review, { ...placed, inline: [], open })).toBe(
+      `**Serious problems found**\n\nFine.\n\n${title}\n\n${lines}`,
+    );
+  });
+});
+
 describe("a comment on lines", () => {
   const marked = (label: string) =>
-    renderReview({ id: RUN, label }, reviewOf({}), placeReview(reviewOf({}), diff), scope);
+    renderReview({ ...OF, label }, reviewOf({}), placeReview(reviewOf({}), diff), scope);
 
   it.each(["codex-review", "codex -->", "codex/ä é", "a".repeat(100)])(
     "is known again by its run and the task %s",
     (label) => {
       const body = marked(label).comments[0]?.body ?? "";
-      expect(runOfFinding(body, label)).toBe(RUN);
-      expect(runOfFinding(body, "codex-other")).toBeNull();
+      expect(readFindingMarker(body, label)).toEqual({ run: RUN, hash: HASH });
+      expect(readFindingMarker(body, "codex-other")).toBeNull();
       expect(body.split("\n")[0]).toMatch(/^<!-- [^>]* -->$/);
     },
   );
 
   it("is not taken for another's by what a machine wrote in it", () => {
-    const forged = `<!-- mayfly:finding=${RUN}/codex-other -->`;
+    const forged = `<!-- mayfly:finding=${RUN}/codex-other/${HASH} -->`;
     const { comments } = rendered({ title: forged, body: forged, suggestion: forged });
-    expect(runOfFinding(comments[0]?.body ?? "", "codex-other")).toBeNull();
-    expect(runOfFinding(` ${forged}`, "codex-other")).toBeNull();
+    expect(readFindingMarker(comments[0]?.body ?? "", "codex-other")).toBeNull();
+    expect(readFindingMarker(` ${forged}`, "codex-other")).toBeNull();
+    // What it wrote as code to commit stays as it is, below our own line; of its words no comment is left.
+    expect((comments[0]?.body ?? "").match(/^<!--/gm)).toHaveLength(1 + 1);
+    const { body, comments: without } = rendered({ title: forged, body: forged }, forged);
+    expect([body, ...without.map((one) => one.body)].map((text) => text.match(/(?<!\\)<!--/g)?.length)).toEqual([1, 1]);
   });
 });

@@ -1,4 +1,5 @@
 import { isRunId, type RunId } from "../ids.ts";
+import { findingIdentity } from "../review-open.ts";
 import type { PlacedFinding, PlacedReview } from "../review-place.ts";
 import type { Finding, Review } from "../review.ts";
 import { cleanText } from "../safe-output/characters.ts";
@@ -14,6 +15,15 @@ export interface ReviewLineComment {
   readonly start_line?: number;
   readonly start_side?: "LEFT" | "RIGHT";
   readonly body: string;
+}
+
+/** Whose review it is. */
+export interface ReviewOf {
+  readonly id: RunId;
+  /** Names the task. */
+  readonly label: string;
+  /** Of a finding's identity: 32 hexadecimal digits. */
+  readonly hashOf: (identity: string) => string;
 }
 
 export interface RenderedReview {
@@ -42,38 +52,38 @@ export function reviewMarker(run: RunId): string {
   return `<!-- mayfly:review=${run} -->`;
 }
 
-/** The hidden first line by which a comment on lines is known again: whose run's it is, and of which task. */
-export function findingMarker(run: RunId, label: string): string {
-  return `<!-- mayfly:finding=${run}/${encodeURIComponent(label)} -->`;
+/** The hidden first line by which a comment on lines is known again: whose run's it is, of which task, and which finding. */
+function findingMarker({ id, label }: ReviewOf, hash: string): string {
+  return `<!-- mayfly:finding=${id}/${encodeURIComponent(label)}/${hash} -->`;
 }
 
-/** Any run's marker of a task, at the start of a comment's text; null if there is none. The text may be anybody's. */
-export function runOfFinding(body: string, label: string): RunId | null {
-  const [, run = "", task = ""] = /^<!-- mayfly:finding=(run_[0-9a-z]{20})\/(\S{1,1000}) -->/.exec(body) ?? [];
-  return isRunId(run) && task === encodeURIComponent(label) ? run : null;
+/**
+ * Any run's marker of a task, at the start of a comment's text, with the finding's hash if it says one; null if there is
+ * none. The text may be anybody's.
+ */
+export function readFindingMarker(body: string, label: string): { run: RunId; hash: string | null } | null {
+  const marker = /^<!-- mayfly:finding=(run_[0-9a-z]{20})\/([^\s/]{1,1000})(?:\/([0-9a-f]{32}))? -->/;
+  const [, run = "", task = "", hash = null] = marker.exec(body) ?? [];
+  return isRunId(run) && task === encodeURIComponent(label) ? { run, hash } : null;
 }
 
 /** A review as it goes to GitHub: every text of the machine is made safe and stands in a quote. The same input gives the same review. */
-export function renderReview(
-  { id: run, label }: { readonly id: RunId; readonly label: string },
-  review: Review,
-  placed: PlacedReview,
-  scope: LinkScope,
-): RenderedReview {
+export function renderReview(of: ReviewOf, review: Review, placed: PlacedReview, scope: LinkScope): RenderedReview {
   const { markdown } = makeSafe(reviewText(review, placed), { ...scope, charsMax: BODY_CHARS_MAX });
   const own = "Written by a machine, not reviewed by a person. It approves nothing.";
   return {
-    body: `${reviewMarker(run)}\n\n${own}\n\n${quote(markdown)}`,
+    body: `${reviewMarker(of.id)}\n\n${own}\n\n${quote(markdown)}`,
     comments: placed.inline.map((one) => {
       const comment = commentOf(one, scope);
-      return { ...comment, body: `${findingMarker(run, label)}\n\n${comment.body}` };
+      const marker = findingMarker(of, of.hashOf(findingIdentity(one)));
+      return { ...comment, body: `${marker}\n\n${comment.body}` };
     }),
   };
 }
 
 /**
- * A review as one Markdown text, for the comment and the check: the verdict, the summary, each finding in a line, and in
- * full those that have no comment of their own. Still hostile: it is to be made safe like any answer.
+ * A review as one Markdown text, for the comment and the check: the verdict, the summary, each finding in a line, those
+ * still open from before too, and in full those that have no comment on a line. Still hostile: it is to be made safe like any answer.
  */
 export function reviewText(review: Review, placed: PlacedReview): string {
   const count = placed.inline.length;
@@ -83,11 +93,18 @@ export function reviewText(review: Review, placed: PlacedReview): string {
     head,
     review.summary.trim(),
     ...(count === 0 ? [] : ["**Comments on lines of the diff**", inline.join("\n")]),
+    ...stillOpen(placed),
     ...section("Outside the diff", placed, "outside_diff"),
     ...section("Further findings", placed, "too_many"),
   ]
     .filter((part) => part !== "")
     .join("\n\n");
+}
+
+function stillOpen({ open }: PlacedReview): string[] {
+  const title =
+    open.length === 1 ? "1 finding still open from before" : `${open.length} findings still open from before`;
+  return open.length === 0 ? [] : [`**${title}**`, open.map(({ finding }) => `- ${lineOf(finding)}`).join("\n")];
 }
 
 function section(title: string, { beyond }: PlacedReview, why: "outside_diff" | "too_many"): string[] {
