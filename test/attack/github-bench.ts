@@ -26,6 +26,7 @@ import { createStickyStore } from "../../apps/orchestrator/src/store/stickies.ts
 import { reportInput } from "../../packages/core/src/render/run.fixture.ts";
 import { createFakeGitHub, type FakeGitHub } from "../fakes/github/server.ts";
 import type { PullView } from "../fakes/github/views.ts";
+import { createContext } from "./context.ts";
 import type { AttackContext } from "./row.ts";
 
 export const LABEL = "codex-review";
@@ -44,6 +45,18 @@ export interface GitHubBench {
   /** A labelled pull request in a repository of its own, and the run that was asked for on it. */
   openRun(): Promise<{ run: Run; pull: PullView; origin: PullRequestOrigin }>;
   close(): Promise<void>;
+}
+
+/**
+ * The same for tests that have no attack's context: what is started is theirs to close.
+ *
+ * @param urlOf As for openGitHub.
+ */
+export async function openGitHubAlone(
+  urlOf?: Parameters<typeof openGitHub>[1],
+): Promise<{ bench: GitHubBench; close: () => Promise<void> }> {
+  const { context, close } = createContext({ seed: 1, isShort: true });
+  return { bench: await openGitHub(context, urlOf), close };
 }
 
 /** @param urlOf Where the API is asked for, if not at the stand-in itself. */

@@ -1,8 +1,7 @@
 import { limits, type PullRequestOrigin, type Run } from "@mayfly/core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { randomIds } from "../../apps/orchestrator/src/host/ids.ts";
-import { createContext } from "../attack/context.ts";
-import { type GitHubBench, MAINTAINER, openGitHub } from "../attack/github-bench.ts";
+import { type GitHubBench, MAINTAINER, openGitHubAlone } from "../attack/github-bench.ts";
 import type { PullView } from "../fakes/github/views.ts";
 import { publisherOf } from "./publishing.ts";
 import { asReview, finding, wantingReview } from "./reviews.ts";
@@ -12,9 +11,7 @@ let end: () => Promise<void>;
 let bot: string;
 
 beforeAll(async () => {
-  const { context, close } = createContext({ seed: 1, isShort: true });
-  end = close;
-  bench = await openGitHub(context);
+  ({ bench, close: end } = await openGitHubAlone());
   bot = `${bench.github.appSlug}[bot]`;
 });
 

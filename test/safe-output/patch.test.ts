@@ -14,8 +14,7 @@ import { createPatchDecider } from "../../apps/orchestrator/src/publish/decide-p
 import { createPublisher } from "../../apps/orchestrator/src/publish/publisher.ts";
 import { reportInput } from "../../packages/core/src/render/run.fixture.ts";
 import { decideRun } from "../../packages/core/src/decide-run.ts";
-import { createContext } from "../attack/context.ts";
-import { after, eventsUntilPublishing, type GitHubBench, MAINTAINER, openGitHub } from "../attack/github-bench.ts";
+import { after, eventsUntilPublishing, type GitHubBench, MAINTAINER, openGitHubAlone } from "../attack/github-bench.ts";
 import type { PullView } from "../fakes/github/views.ts";
 import { createStickies } from "./publishing.ts";
 
@@ -27,9 +26,7 @@ let bench: GitHubBench;
 let end: () => Promise<void>;
 
 beforeAll(async () => {
-  const { context, close } = createContext({ seed: 1, isShort: true });
-  end = close;
-  bench = await openGitHub(context);
+  ({ bench, close: end } = await openGitHubAlone());
 });
 
 afterAll(() => end());

@@ -1,8 +1,7 @@
 import { limits, type Run } from "@mayfly/core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { randomIds } from "../../apps/orchestrator/src/host/ids.ts";
-import { createContext } from "../attack/context.ts";
-import { after, eventsUntilPublishing, type GitHubBench, openGitHub } from "../attack/github-bench.ts";
+import { after, eventsUntilPublishing, type GitHubBench, openGitHubAlone } from "../attack/github-bench.ts";
 import type { PullView } from "../fakes/github/views.ts";
 import { createStickies, publisherOf, saying } from "./publishing.ts";
 
@@ -10,9 +9,7 @@ let bench: GitHubBench;
 let end: () => Promise<void>;
 
 beforeAll(async () => {
-  const { context, close } = createContext({ seed: 1, isShort: true });
-  end = close;
-  bench = await openGitHub(context);
+  ({ bench, close: end } = await openGitHubAlone());
 });
 
 afterAll(() => end());

@@ -1,7 +1,6 @@
 import { type Result, withheldEnding } from "@mayfly/core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { createContext } from "../attack/context.ts";
-import { after, type GitHubBench, openGitHub } from "../attack/github-bench.ts";
+import { after, type GitHubBench, openGitHubAlone } from "../attack/github-bench.ts";
 import { factsOf, publisherOf, ready, saying, SECRET, shownOn } from "./publishing.ts";
 import { asReview, finding, wantingReview } from "./reviews.ts";
 
@@ -9,9 +8,7 @@ let bench: GitHubBench;
 let end: () => Promise<void>;
 
 beforeAll(async () => {
-  const { context, close } = createContext({ seed: 1, isShort: true });
-  end = close;
-  bench = await openGitHub(context);
+  ({ bench, close: end } = await openGitHubAlone());
 });
 
 afterAll(() => end());

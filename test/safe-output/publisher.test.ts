@@ -1,16 +1,13 @@
 import { type AgentEvent, type Result, ResultFrame, type RunEvent, type RunFacts } from "@mayfly/core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { createContext } from "../attack/context.ts";
-import { after, type GitHubBench, MAINTAINER, openGitHub } from "../attack/github-bench.ts";
+import { after, type GitHubBench, MAINTAINER, openGitHubAlone } from "../attack/github-bench.ts";
 import { factsOf, publisherOf, ready, saying, SECRET, shownOn } from "./publishing.ts";
 
 let bench: GitHubBench;
 let end: () => Promise<void>;
 
 beforeAll(async () => {
-  const { context, close } = createContext({ seed: 1, isShort: true });
-  end = close;
-  bench = await openGitHub(context);
+  ({ bench, close: end } = await openGitHubAlone());
 });
 
 afterAll(() => end());

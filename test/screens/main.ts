@@ -4,8 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { promisify } from "node:util";
-import { createContext } from "../attack/context.ts";
-import { openGitHub } from "../attack/github-bench.ts";
+import { openGitHubAlone } from "../attack/github-bench.ts";
 import { pageOf, WIDTH } from "./page.ts";
 import { playScenes } from "./scenes.ts";
 
@@ -21,10 +20,10 @@ const HEIGHT_MAX = 4_000;
 
 async function main(folder: string): Promise<void> {
   await mkdir(folder, { recursive: true });
-  const { context, close } = createContext({ seed: 1, isShort: true });
+  const { bench, close } = await openGitHubAlone();
   const scratch = await mkdtemp(join(tmpdir(), "mayfly-screens-"));
   try {
-    for (const { name, parts } of await playScenes(await openGitHub(context))) {
+    for (const { name, parts } of await playScenes(bench)) {
       const page = join(scratch, `${name}.html`);
       await writeFile(page, pageOf(parts));
       const height = await heightOf(page, scratch);

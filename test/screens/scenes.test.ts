@@ -1,6 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { createContext } from "../attack/context.ts";
-import { openGitHub } from "../attack/github-bench.ts";
+import { openGitHubAlone } from "../attack/github-bench.ts";
 import { pageOf } from "./page.ts";
 import { playScenes, type Scene } from "./scenes.ts";
 
@@ -8,9 +7,9 @@ let scenes: ReadonlyMap<string, Scene["parts"]>;
 let end: () => Promise<void>;
 
 beforeAll(async () => {
-  const { context, close } = createContext({ seed: 1, isShort: true });
+  const { bench, close } = await openGitHubAlone();
   end = close;
-  scenes = new Map((await playScenes(await openGitHub(context))).map(({ name, parts }) => [name, parts]));
+  scenes = new Map((await playScenes(bench)).map(({ name, parts }) => [name, parts]));
 });
 
 afterAll(() => end());

@@ -32,9 +32,9 @@ export function isRunAgain(body: object): boolean {
 
 const RunAgain = z.object({ identifier: z.literal(RUN_AGAIN.identifier) });
 
-/** What a `check_run` event says if it is about a button; null if it is about anything else. */
+/** What a `check_run` event says if it is about a button; null if it is about anything else, `Run again` too. */
 export function parseButton(body: object): ButtonEvent | { readonly kind: "invalid"; readonly reason: string } | null {
-  if (!("action" in body) || body.action !== "requested_action") {
+  if (!("action" in body) || body.action !== "requested_action" || isRunAgain(body)) {
     return null;
   }
   const parsed = ButtonBody.safeParse(body);

@@ -1,7 +1,7 @@
 import { z } from "zod";
 import type { Instant } from "./ids.ts";
 import { type CommentEvent, parseCheck, parseComment, type RepositoryEvent, type RerunEvent } from "./webhook-asked.ts";
-import { type ButtonEvent, isRunAgain, parseButton } from "./webhook-button.ts";
+import { type ButtonEvent, parseButton } from "./webhook-button.ts";
 import {
   Action,
   BODY_CHARS_MAX,
@@ -146,7 +146,7 @@ export function parseWebhook(delivery: { event: string; body: unknown }): Webhoo
     case "issue_comment":
       return foreignPart(body, "issue_comment") ?? parseComment(body);
     case "check_run":
-      return foreignPart(body, "check_run") ?? (isRunAgain(body) ? null : parseButton(body)) ?? parseCheck(body);
+      return foreignPart(body, "check_run") ?? parseButton(body) ?? parseCheck(body);
     case "installation":
     case "installation_repositories":
       return foreignPart(body, "installation") ?? parseInstallation(event, body);

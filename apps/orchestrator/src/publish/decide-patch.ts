@@ -141,14 +141,14 @@ async function discard({ app }: PatchDeciderDeps, { run, origin, asked, check }:
   });
 }
 
-/** In our own words above what the check says already, so that a token for progress is enough. */
+/** Above what the check says already, which is the run's report: a machine's words go out as a publication (I5). */
 async function show(
   { app, log }: PatchDeciderDeps,
   { origin, asked, check, decided }: Omit<Question, "run"> & { readonly decided: Decided },
 ): Promise<void> {
   const { title, words, conclusion, actions } = outcomeOf(asked, decided);
   try {
-    await app.withClient("progress", placeOf(origin), (client) =>
+    await app.withClient("publish", placeOf(origin), (client) =>
       client.request("PATCH /repos/{owner}/{repo}/check-runs/{check_run_id}", {
         ...whereOf(origin),
         check_run_id: asked.checkRunId,
