@@ -31,8 +31,9 @@ export interface Reading {
 /** What lies between two commits. */
 interface Comparison {
   readonly commits: string[];
-  readonly mergeBase: string;
-  /** The first 300 that differ, for GitHub lists no more. */
+  /** Null when they share no history: then nothing else is known. */
+  readonly mergeBase: string | null;
+  /** The first limits.comparedFilesMax that differ, for GitHub lists no more. */
   readonly files: readonly ChangedFile[];
 }
 
@@ -75,6 +76,7 @@ async function lookAt(client: GitHubClient, origin: PullRequestOrigin): Promise<
     head: data.head.sha,
     role: await readRole(client, placeOf(origin), origin.actor.login),
     labelled: data.labels.some(({ name }) => name === origin.label),
+    baseRef: data.base.ref,
   };
 }
 
@@ -169,13 +171,20 @@ async function listCommits(
   const commits: string[] = [];
   const files: ChangedFile[] = [];
   for (let page = 1; ; page++) {
-    const { data } = await client.request("GET /repos/{owner}/{repo}/compare/{basehead}", {
-      owner,
-      repo,
-      basehead: `${range.base}...${range.head}`,
-      per_page: COMPARE_PAGE,
-      page,
-    });
+    const found = await orNull(
+      client.request("GET /repos/{owner}/{repo}/compare/{basehead}", {
+        owner,
+        repo,
+        basehead: `${range.base}...${range.head}`,
+        per_page: COMPARE_PAGE,
+        page,
+      }),
+    );
+    // No common ancestor, as after a push by force. A commit that is gone is found out when its source is fetched.
+    if (found === null) {
+      return { commits: [], mergeBase: null, files: [] };
+    }
+    const { data } = found;
     commits.push(...data.commits.map(({ sha }) => sha));
     // Only the first page has them.
     files.push(
