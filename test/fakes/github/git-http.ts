@@ -116,7 +116,11 @@ function runBackend({ request, response, repository, pathInfo, query }: Backend)
     });
     child.stdin.on("error", () => undefined);
     request.on("error", () => child.kill());
-    response.on("close", () => child.kill());
+    response.on("close", () => {
+      child.kill();
+      // It may be paused for a client that reads no more, and would never be seen to end.
+      child.stdout.resume();
+    });
     request.pipe(child.stdin);
     child.stdout.on("data", (chunk: Buffer) => {
       if (head === undefined) {
@@ -139,7 +143,7 @@ function runBackend({ request, response, repository, pathInfo, query }: Backend)
 }
 
 function writeOn(source: NodeJS.ReadableStream, response: ServerResponse, chunk: Buffer): void {
-  if (response.write(chunk)) {
+  if (response.destroyed || response.write(chunk)) {
     return;
   }
   source.pause();

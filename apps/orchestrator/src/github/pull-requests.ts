@@ -1,12 +1,15 @@
 import {
+  AppError,
   type ChangedFile,
   limits,
   type PullRequestFacts,
   type PullRequestOrigin,
   type PullRequests,
   readWebhookPullRequest,
+  type Repository,
   type WebhookPullRequest,
 } from "@mayfly/core";
+import { z } from "zod";
 import { type GitHubApp, type GitHubClient, type Place, statusOf } from "./app.ts";
 
 /** GitHub lists at most 250 commits of a comparison (REST: compare two commits). */
@@ -39,12 +42,19 @@ interface Comparison {
 
 /** What Mayfly reads of pull requests. */
 export interface PullRequestReader extends PullRequests {
+  /** The commits of a run's pull request, and its repository by the name it has now. */
+  commitsOf(origin: PullRequestOrigin): Promise<Comparison & { readonly repository: Repository }>;
   /** Lends one token for everything read in `use`. */
   reading<T>(place: Place, use: (reading: Reading) => Promise<T>): Promise<T>;
 }
 
 export function createPullRequestReader(app: GitHubApp): PullRequestReader {
   return {
+    commitsOf: (origin) =>
+      app.withClient("read", placeOf(origin), async (client) => {
+        const repository = await readRepository(client, origin.repository.id);
+        return { ...(await listCommits(client, { ...placeOf(origin), repository }, origin)), repository };
+      }),
     lookAt: (origin) => app.withClient("read", placeOf(origin), (client) => lookAt(client, origin)),
     reading: (place, use) =>
       app.withClient("read", place, (client) =>
@@ -97,6 +107,21 @@ export async function readRole(client: GitHubClient, place: Place, login: string
     }
     throw error;
   }
+}
+
+const RepositoryName = z.object({
+  name: z.string().regex(/^[\w.-]{1,100}$/),
+  owner: z.object({ login: z.string().regex(/^[\w-]{1,100}$/) }),
+});
+
+/** By its id, where GitHub leads to from former names: a name may be another repository's by now. */
+async function readRepository(client: GitHubClient, id: number): Promise<Repository> {
+  const { data } = await client.request("GET /repositories/{repository_id}", { repository_id: id });
+  const read = RepositoryName.safeParse(data);
+  if (!read.success) {
+    throw new AppError("GITHUB_UNAVAILABLE", "GitHub's answer is not that of a repository");
+  }
+  return { id, owner: read.data.owner.login, name: read.data.name };
 }
 
 async function readFile(
