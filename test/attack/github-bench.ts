@@ -20,6 +20,7 @@ import { createPublisher, type Publisher } from "../../apps/orchestrator/src/pub
 import { createRecheckRun, type RecheckRun } from "../../apps/orchestrator/src/runs/recheck-run.ts";
 import { createPemAppKey } from "../../apps/orchestrator/src/signer/app-key.ts";
 import { namingFaults } from "../../apps/orchestrator/src/signer/github-faults.ts";
+import { octokitOptions } from "../../apps/orchestrator/src/signer/octokit-options.ts";
 import { openSigner } from "../../apps/orchestrator/src/signer/open-signer.ts";
 import type { Signer } from "../../apps/orchestrator/src/signer/signer.ts";
 import { createStickyStore } from "../../apps/orchestrator/src/store/stickies.ts";
@@ -72,7 +73,7 @@ export async function openGitHub(
   const folder = join(await context.folder(), "signer");
   const core = await openSigner({ folder, url, appId: github.appId, key, clock, log });
   const signer = core.forSession("attack");
-  const app = appOf(signer, url);
+  const app = appOf(signer, url, log);
   const reader = createPullRequestReader(app);
   const recheck = createRecheckRun(reader);
   let repositories = 0;
@@ -142,7 +143,7 @@ export async function openGitHub(
 }
 
 /** As the service's own, but that its client does not wait between requests, as one that GitHub limits must. */
-function appOf(signer: Signer, url: string): GitHubApp {
+function appOf(signer: Signer, url: string, log: ReturnType<typeof createLog>["log"]): GitHubApp {
   const withToken: GitHubApp["withToken"] = async (purpose, { installation, repository }, use) => {
     const { token } = await signer.mint({ purpose, installation, repository: repository.id });
     try {
@@ -155,7 +156,7 @@ function appOf(signer: Signer, url: string): GitHubApp {
     asApp: (use) => use({ request: (route, parameters) => signer.asApp(route, parameters) }),
     withToken,
     withClient: (purpose, place, use) =>
-      withToken(purpose, place, (token) => use(new Octokit({ baseUrl: url, auth: token }))),
+      withToken(purpose, place, (token) => use(new Octokit({ ...octokitOptions({ url, log }), auth: token }))),
     identity: async () => (await signer.asApp("GET /app", {})).data,
     onWrite: () => undefined,
   };

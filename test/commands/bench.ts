@@ -11,6 +11,7 @@ import { createDeliveryStore, type DeliveryRecord } from "../../apps/orchestrato
 import { createRecordStore } from "../../apps/orchestrator/src/store/records.ts";
 import { createContext } from "../attack/context.ts";
 import { type GitHubBench, openGitHub } from "../attack/github-bench.ts";
+import type { HeadSource } from "../fakes/github/control.ts";
 import type { PullView } from "../fakes/github/views.ts";
 
 export const LABEL = "codex-review";
@@ -20,24 +21,33 @@ const ceiling = {
   repositories: ["example-org/*"],
   models: ["*"],
   safetyStrategies: ["unprivileged-user"],
-  publications: ["comment", "check"],
+  publications: ["comment", "check", "review"],
   runMsMax: 600_000,
 } as const;
 
 /** The real intake over a real Redis, between it and GitHub's stand-in only what carries a delivery over. */
 export interface CommandBench extends GitHubBench {
   readonly store: Store;
+  /** Repositories whose mirrors were to go. */
+  readonly forgotten: readonly number[];
   open(
     name: string,
     options?: {
       fork?: string;
       pushedAt?: number;
       tasks?: Record<string, string>;
-      head?: { files: Record<string, string> };
+      head?: HeadSource;
+      /** More files of the base. */
+      files?: Record<string, string>;
     },
   ): Promise<PullView>;
   /** Hands over the newest delivery of this event, and says what became of it. */
-  handOver(event: string, id?: string, action?: string): Promise<DeliveryRecord>;
+  handOver(
+    event: string,
+    id?: string,
+    action?: string,
+    change?: (body: Record<string, unknown>) => Record<string, unknown>,
+  ): Promise<DeliveryRecord>;
   runsOn(pull: PullView): Promise<{ run: Run; origin: PullRequestOrigin }[]>;
   /** What the App said there. */
   said(pull: PullView): string[];
@@ -55,6 +65,7 @@ export async function openCommands(): Promise<CommandBench> {
   const { reader, app } = github;
   const { log } = createLog({ level: "silent" });
   const facts = async () => ({ result: null, machines: [], spend: null });
+  const forgotten: number[] = [];
   const decidePatch = createPatchDecider({ app, loadRun: store.loadRun, facts, log });
   const handle = createHandleDelivery({
     deliveries,
@@ -69,20 +80,21 @@ export async function openCommands(): Promise<CommandBench> {
     log,
     labels: ceiling.labels,
     appSlug: async () => (await app.identity()).slug,
-    forgetRepository: async () => {},
+    forgetRepository: async (id) => void forgotten.push(id),
   });
   return {
     ...github,
     store,
+    forgotten,
     end: close,
-    async open(name, { tasks = { [LABEL]: "Review this.\n" }, ...head } = {}) {
+    async open(name, { tasks = { [LABEL]: "Review this.\n" }, files: more = {}, ...head } = {}) {
       const files = Object.fromEntries(
         Object.entries(tasks).map(([task, text]) => [`.github/codex/labels/${task}.md`, text]),
       );
       const made = await github.github.createRepository({
         owner: "example-org",
         name,
-        files: { "README.md": "# A\n", ...files },
+        files: { "README.md": "# A\n", ...files, ...more },
       });
       github.github.setRole(made.fullName, "maintainer", "maintain");
       github.github.setRole(made.fullName, "triager", "triage");
@@ -95,7 +107,7 @@ export async function openCommands(): Promise<CommandBench> {
         ...head,
       });
     },
-    async handOver(event, id, action) {
+    async handOver(event, id, action, change = (body) => body) {
       const sent = github.github.deliveries().findLast((one) => {
         return one.event === event && (action === undefined || one.action === action);
       });
@@ -103,7 +115,11 @@ export async function openCommands(): Promise<CommandBench> {
         throw new Error(`GitHub sent no ${event}`);
       }
       const guid = (id ?? sent.guid) as DeliveryId;
-      await deliveries.accept({ id: guid, event, body: sent.requestBody.toString() });
+      await deliveries.accept({
+        id: guid,
+        event,
+        body: JSON.stringify(change(JSON.parse(sent.requestBody.toString()) as Record<string, unknown>)),
+      });
       await handle(guid);
       const record = (await deliveries.listRecent(100)).find((one) => one.id === guid);
       if (record === undefined) {

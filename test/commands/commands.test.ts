@@ -222,7 +222,7 @@ describe("the prompt of a run", () => {
     expect(prompt).toContain(
       `Review ${pull.number} of example-org/variables: [the block "title of the pull request" below].`,
     );
-    expect(prompt).toContain("\n+1 -0 AGENTS.md\nfiles: 1, lines added: 1, lines removed: 0\n");
+    expect(prompt).toContain("\nfiles: 1, lines added: 1, lines removed: 0\n+1 -0 AGENTS.md\n");
     expect(prompt).toContain("This pull request changes an AGENTS.md.");
   });
 

@@ -103,7 +103,12 @@ function pullRoutes(pulls: ReadonlyMap<number, Pull>): Routes {
   return {
     "GET /repos/{owner}/{repo}/pulls/{pull_number}": ({ pull_number }) => {
       const { head, labels } = pullOf(pull_number);
-      return { state: "open", head: { sha: head }, labels: [...labels].map((name) => ({ name })) };
+      return {
+        state: "open",
+        head: { sha: head },
+        base: { ref: "main" },
+        labels: [...labels].map((name) => ({ name })),
+      };
     },
     "GET /repos/{owner}/{repo}/collaborators/{username}/permission": () => ({ role_name: "write" }),
     "DELETE /repos/{owner}/{repo}/issues/{issue_number}/labels/{name}": ({ issue_number, name }) =>

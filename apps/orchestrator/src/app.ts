@@ -155,7 +155,7 @@ export async function buildService(deps: ServiceDeps): Promise<Service> {
       firstUidOffset: uidOffsets.source.first,
       remove: deps.removeConfined,
       gitUrl: deps.gitUrl,
-      listCommits: (origin) => reader.reading(placeOf(origin), (reading) => reading.commits(origin)),
+      listCommits: (origin) => reader.commitsOf(origin),
       withReadToken: (origin, use) => deps.github.withToken("source", placeOf(origin), use),
       log,
     });

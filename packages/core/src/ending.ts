@@ -59,6 +59,10 @@ export const endingTexts = {
   closed: { title: "Cancelled: the pull request was closed", fix: "Reopen it and ask again." },
   operator: { title: "Cancelled by an operator", fix: "Ask again to start anew." },
   pushed: { title: "Superseded: new commits were pushed", fix: "Ask again to run on the new head." },
+  base_changed: {
+    title: "Superseded: the pull request goes into another branch now",
+    fix: "Ask again to run on the difference as it is now.",
+  },
   newer_run: { title: "Superseded by a newer run of the same task", fix: "Look at the newer run." },
   actor_lacks_write: {
     title: "Not started: only people with write access may start a run",
@@ -81,7 +85,14 @@ export const endingTexts = {
     title: "Not started: the fork's head had just been pushed when the label was added",
     fix: "Look at the commit named below, then remove the label and add it again.",
   },
-  installation_gone: { title: "The App is no longer installed here", fix: "Install it again." },
+  fork_gone: {
+    title: "Not started: the fork of this pull request is deleted",
+    fix: "Look at the commit named below. To have it run, comment the command named below.",
+  },
+  installation_gone: {
+    title: "The App is no longer installed here, or it is suspended",
+    fix: "Install it again or end its suspension, then ask again.",
+  },
 } as const satisfies Record<string, { title: string; fix: string }>;
 
 export type EndingCode = keyof typeof endingTexts;
@@ -91,6 +102,12 @@ export interface Ending {
   readonly outcome: Outcome;
   readonly code: EndingCode;
   readonly detail: string;
+}
+
+/** A run's difference is not the pull request's any more. Both names are a stranger's words. */
+export function baseChanged(now: string, before: string): Ending {
+  const detail = `the pull request now goes into ${now}, and was to go into ${before}`;
+  return { outcome: "superseded", code: "base_changed", detail };
 }
 
 /** What an attempt's own report says about how the run ended. The machine it came from is hostile: only this is believed. */

@@ -34,6 +34,7 @@ export { checkPatch, type PatchBase, type PatchCheck, type PatchFile, patchRefus
 export * from "./policy.ts";
 export * from "./ports.ts";
 export { isProgressDue } from "./progress-pace.ts";
+export type { ChangedFile, DiffSize } from "./changed-files.ts";
 export * from "./prompt.ts";
 export * from "./protocol.ts";
 export * from "./receipt-signature.ts";

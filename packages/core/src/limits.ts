@@ -81,6 +81,8 @@ export const limits = {
   sourceBytesMax: 512 * MIB,
   /** Commits of a pull request handed over; GitHub lists 250 at most. */
   sourceCommitsMax: 250,
+  /** GitHub lists no more files of a comparison (REST: compare two commits). */
+  comparedFilesMax: 300,
   /** One git command. */
   gitMs: 5 * MINUTE,
   /** The task file. */

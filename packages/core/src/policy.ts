@@ -14,6 +14,8 @@ export interface PolicyQuestion {
   readonly role: string;
   /** True when the head lies in another repository than the base. */
   readonly fork: boolean;
+  /** True when that other repository is deleted. */
+  readonly forkGone?: boolean;
   readonly head: string;
   /** When the head's repository was last pushed to; null if GitHub does not say. */
   readonly headPushedAt: Instant | null;
@@ -147,6 +149,11 @@ function refuseFreshFork(question: PolicyQuestion): PolicyDecision | null {
   const { fork, head, headPushedAt, labelledAt, headNamed = false } = question;
   if (!fork || headNamed || (headPushedAt !== null && labelledAt - headPushedAt >= limits.forkSettleMs)) {
     return null;
+  }
+  if (question.forkGone === true) {
+    const command = `/codex run ${head} ${question.label}`;
+    const detail = `the fork is deleted, so GitHub does not say when it was last pushed to; its head is ${head}. To have this commit run, comment: ${command}`;
+    return refuse("fork_gone", detail);
   }
   const seconds = limits.forkSettleMs / 1_000;
   const when =

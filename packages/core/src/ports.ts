@@ -184,6 +184,8 @@ export interface PullRequestFacts {
   /** The actor's `role_name`, or "none". */
   readonly role: string;
   readonly labelled: boolean;
+  /** The branch that it goes into. */
+  readonly baseRef: string;
 }
 
 /** What runs need of GitHub while they live. Throws GITHUB_UNAVAILABLE, GITHUB_REFUSED. */

@@ -18,7 +18,8 @@ function compose(
     number: 7,
     repository: "example/shop",
     labels: ["codex-review"],
-    files: [],
+    files: [{ path: "src/basket.ts", before: null, added: 1, removed: 0 }],
+    size: null,
     title: "Add a basket",
     body: "It holds things.",
     author: "bob",
@@ -209,10 +210,21 @@ describe("composePrompt", () => {
     }));
     const short = files.map((file, i) => ({ ...file, path: `${i}` }));
     const task = "{{ changed-files }}";
-    expect(text(compose({ files: short }, null, false, { task }))).toContain(
-      "\n299\n(GitHub lists no more files than these)\n",
+    const listed = (pull: Partial<PromptPullRequest>) => text(compose(pull, null, false, { task }));
+    expect(listed({ files: short })).toContain("\n299\n(300 of more than 299 files: GitHub lists no more)\n");
+    const size = { files: 3_000, added: 4_000, removed: 5 };
+    expect(listed({ files: short, size })).toContain("\n299\n(300 of 3000 files: GitHub lists no more)\n");
+    expect(listed({ files: short, size: { ...size, files: 300 } })).toContain("\n299\nEND");
+    expect(listed({ files, size })).toMatch(/\nx{100}\d+\n\(15\d of 3000 files: the list is cut here\)\n/);
+    expect(text(compose({ files: short, size }, null, false, { task: "{{ diff-stat }}" }))).toContain(
+      "\nfiles: 3000, lines added: 4000, lines removed: 5\n+1 -1 0\n",
     );
-    expect(text(compose({ files }, null, false, { task }))).toMatch(/more characters are left out/);
+  });
+
+  it("names every file, though one is called like the beginning of a comment", () => {
+    const files = ["a<!--.ts", "b.ts", "c-->.ts"].map((path) => ({ path, before: null, added: 1, removed: 0 }));
+    const prompt = text(compose({ files }, null, false, { task: "{{ changed-files }}" }));
+    expect(prompt).toContain("\na<!--.ts\nb.ts\nc-->.ts\n");
   });
 
   it("refuses a prompt that is too big", () => {

@@ -16,10 +16,11 @@ const origin: PullRequestOrigin = {
   role: "write",
   head: "a".repeat(40),
   base: "b".repeat(40),
+  baseRef: "main",
   fork: false,
 };
 const task = defaultTask("codex-review", "example-model");
-const facts: PullRequestFacts = { open: true, head: origin.head, role: "write", labelled: true };
+const facts: PullRequestFacts = { open: true, head: origin.head, role: "write", labelled: true, baseRef: "main" };
 
 describe("whether what was approved still holds", () => {
   it.each(["write", "maintain", "admin"])("goes on while the actor may write (%s)", (role) => {
@@ -29,6 +30,7 @@ describe("whether what was approved still holds", () => {
   it.each<[string, Partial<PullRequestFacts>, string, string]>([
     ["closed", { open: false }, "cancelled", "closed"],
     ["pushed", { head: "c".repeat(40) }, "superseded", "pushed"],
+    ["sent elsewhere", { baseRef: "next" }, "superseded", "base_changed"],
     ["unlabelled", { labelled: false }, "cancelled", "label_removed"],
     ["by one with triage", { role: "triage" }, "refused", "actor_lacks_write"],
     ["by one with a role of the organisation's own", { role: "Admin" }, "refused", "actor_lacks_write"],

@@ -1,4 +1,4 @@
-import type { Ending } from "./ending.ts";
+import { baseChanged, type Ending } from "./ending.ts";
 import type { PullRequestFacts } from "./ports.ts";
 import { isByLabel, type PullRequestOrigin } from "./run-request.ts";
 import type { TaskSpec } from "./task-spec.ts";
@@ -17,6 +17,9 @@ export function recheck(origin: PullRequestOrigin, task: TaskSpec, facts: PullRe
   }
   if (facts.head !== origin.head) {
     return { outcome: "superseded", code: "pushed", detail: `the head is now ${facts.head}` };
+  }
+  if (origin.baseRef !== undefined && facts.baseRef !== origin.baseRef) {
+    return baseChanged(facts.baseRef, origin.baseRef);
   }
   if (isByLabel(origin) && !facts.labelled) {
     return { outcome: "cancelled", code: "label_removed", detail: `the label ${origin.label} is no longer there` };

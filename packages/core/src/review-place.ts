@@ -36,7 +36,8 @@ export interface PlacedReview {
  * one that is elsewhere, or into the summary. Pure; linear in the diff and the findings.
  */
 export function placeReview(review: Review, diff: readonly DiffFile[]): PlacedReview {
-  const wanted = new Set(review.findings.map(({ path }) => path));
+  // JSON cannot say a name that is not UTF-8: where GitHub lists one, U+FFFD stands in it, and no comment finds the file.
+  const wanted = new Set(review.findings.flatMap(({ path }) => (path.includes("\uFFFD") ? [] : [path])));
   const files = new Map(
     diff.flatMap(({ path, patch }) => (patch !== null && wanted.has(path) ? [[path, linesOf(patch)] as const] : [])),
   );

@@ -33,6 +33,8 @@ export interface PullRequestOrigin {
   readonly role: string;
   readonly head: string;
   readonly base: string;
+  /** The branch it was to go into. Not there in older records. */
+  readonly baseRef?: string;
   readonly fork: boolean;
   /** Not there in records of labels, and in those that are older than the other ways: `askedBy` reads it. */
   readonly asked?: AskedBy;

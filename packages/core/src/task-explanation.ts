@@ -36,6 +36,7 @@ export const examplePullRequest: PromptPullRequest = {
   author: "example-author",
   labels: [],
   files: [{ path: "example.txt", before: null, added: 2, removed: 1 }],
+  size: { files: 1, added: 2, removed: 1 },
   head: "1".repeat(40),
   base: "2".repeat(40),
   mergeBase: "2".repeat(40),

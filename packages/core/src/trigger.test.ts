@@ -22,6 +22,7 @@ function event(over: { sender?: Actor; state?: "open" | "closed" } = {}): PullRe
       author: "bob",
       updatedAt: 1,
       labels: [],
+      size: null,
       head: { sha: HEAD, ref: "x", repository: null },
       base: { sha: HEAD, ref: "main", repositoryId: 100 },
     },
@@ -79,7 +80,7 @@ describe("triggerOf", () => {
     ["what was invalid", { kind: "invalid", reason: "no reason at all" }],
     [
       "a new installation",
-      { kind: "installation", action: "created", installation: 5, gone: false, repositoriesRemoved: [] },
+      { kind: "installation", action: "created", installation: 5, gone: null, repositoriesRemoved: [] },
     ],
   ])("ignores %s and says why", (_, webhook) => {
     expect(triggerOf(webhook, options)).toEqual({ kind: "ignore", reason: expect.stringMatching(/\w+ \w+/) });
@@ -95,13 +96,22 @@ describe("triggerOf", () => {
 
   it("forgets what the App lost", () => {
     const lost = { kind: "installation", installation: 5 } as const;
-    expect(triggerOf({ ...lost, action: "deleted", gone: true, repositoriesRemoved: [1] }, options)).toMatchObject({
+    expect(triggerOf({ ...lost, action: "deleted", gone: "deleted", repositoriesRemoved: [1] }, options)).toMatchObject(
+      {
+        kind: "forget",
+        isWhole: true,
+        repositoryIds: [1],
+        ending: { code: "installation_gone" },
+      },
+    );
+    expect(
+      triggerOf({ ...lost, action: "suspend", gone: "suspended", repositoriesRemoved: [] }, options),
+    ).toMatchObject({
       kind: "forget",
       isWhole: true,
-      repositoryIds: [1],
-      ending: { code: "installation_gone" },
+      ending: { code: "installation_gone", detail: "the App was suspended" },
     });
-    expect(triggerOf({ ...lost, action: "removed", gone: false, repositoriesRemoved: [1] }, options)).toMatchObject({
+    expect(triggerOf({ ...lost, action: "removed", gone: null, repositoriesRemoved: [1] }, options)).toMatchObject({
       kind: "forget",
       repositoryIds: [1],
     });

@@ -1,6 +1,6 @@
 import { assertNever } from "./assert.ts";
 import { type Command, parseCommand } from "./command.ts";
-import type { Ending } from "./ending.ts";
+import { baseChanged, type Ending } from "./ending.ts";
 import { matchesAnyFolded } from "./glob.ts";
 import { type Instant, isRunId, type RunId } from "./ids.ts";
 import { APPLY_PATCH, DISCARD_PATCH } from "./render/check.ts";
@@ -32,6 +32,14 @@ export type Trigger =
       readonly repositoryId: number;
       readonly number: number;
       readonly label: string | null;
+      readonly ending: Ending;
+    }
+  /** Live runs of this pull request that were to go into another branch end. */
+  | {
+      readonly kind: "retarget";
+      readonly repositoryId: number;
+      readonly number: number;
+      readonly base: string;
       readonly ending: Ending;
     }
   /** Live runs of this pull request on another head end. */
@@ -119,7 +127,7 @@ function rerunTrigger(event: RerunEvent, options: TriggerOptions): Trigger {
 }
 
 function pullRequestTrigger(
-  webhook: PullRequestEvent & Webhook & { kind: "labeled" | "unlabeled" | "synchronize" | "closed" },
+  webhook: PullRequestEvent & Webhook & { kind: "labeled" | "unlabeled" | "synchronize" | "closed" | "retargeted" },
   options: TriggerOptions,
 ): Trigger {
   const { pullRequest, sender } = webhook;
@@ -149,6 +157,13 @@ function pullRequestTrigger(
         head: pullRequest.head.sha,
         ending: { outcome: "superseded", code: "pushed", detail: `the head is now ${pullRequest.head.sha}` },
       };
+    case "retargeted":
+      return {
+        ...about,
+        kind: "retarget",
+        base: pullRequest.base.ref,
+        ending: baseChanged(pullRequest.base.ref, webhook.from),
+      };
     case "closed":
       return {
         ...about,
@@ -175,20 +190,22 @@ function button(webhook: ButtonEvent): Trigger {
     : { kind, installation, repositoryId, actor, checkRunId, externalId };
 }
 
+const whyGone = { deleted: "the App was uninstalled", suspended: "the App was suspended" } as const;
+
 function installationTrigger(webhook: Webhook & { kind: "installation" }): Trigger {
   const { installation, gone, repositoriesRemoved } = webhook;
-  if (!gone && repositoriesRemoved.length === 0) {
-    return ignore(`the installation was ${webhook.action.replaceAll("_", " ")}, which ends no run`);
+  if (gone === null && repositoriesRemoved.length === 0) {
+    return ignore(`"${webhook.action.replaceAll("_", " ")}" of an installation ends no run`);
   }
   return {
     kind: "forget",
     installation,
-    isWhole: gone,
+    isWhole: gone !== null,
     repositoryIds: repositoriesRemoved,
     ending: {
       outcome: "cancelled",
       code: "installation_gone",
-      detail: gone ? "the App was uninstalled" : "the repository was taken from the App",
+      detail: gone === null ? "the repository was taken from the App" : whyGone[gone],
     },
   };
 }

@@ -30,6 +30,9 @@ function payload(over: Record<string, unknown> = {}, pull: Record<string, unknow
       },
       base: { sha: BASE, ref: "main", repo: { id: 100 } },
       mergeable: null,
+      changed_files: 3,
+      additions: 20,
+      deletions: 1,
       ...pull,
     },
     ...over,
@@ -57,6 +60,7 @@ describe("parseWebhook", () => {
         author: "bob",
         updatedAt: Date.UTC(2026, 0, 2, 3, 4, 5),
         labels: ["codex-review"],
+        size: { files: 3, added: 20, removed: 1 },
         head: {
           sha: HEAD,
           ref: "basket",
@@ -69,6 +73,20 @@ describe("parseWebhook", () => {
 
   it.each(["unlabeled", "synchronize", "closed"])("reads %s", (action) => {
     expect(parse({ action })).toMatchObject({ kind: action, pullRequest: { number: 7 } });
+  });
+
+  it("reads where a pull request went before, and nothing else that is edited", () => {
+    const changes = { base: { ref: { from: "main" }, sha: { from: BASE } } };
+    expect(parse({ action: "edited", changes })).toMatchObject({ kind: "retargeted", from: "main" });
+    expect(parse({ action: "edited", changes: { title: { from: "Add" } } })).toEqual({
+      kind: "ignored",
+      reason: "Mayfly does not act on pull requests being edited",
+    });
+    expect(parse({ action: "opened", changes }).kind).toBe("ignored");
+  });
+
+  it("knows no size where GitHub does not say all of it", () => {
+    expect(parse({}, { deletions: undefined })).toMatchObject({ pullRequest: { size: null } });
   });
 
   it("reads a head whose repository is gone", () => {
@@ -157,7 +175,13 @@ describe("parseWebhook", () => {
     ];
     expect(
       parseWebhook({ event: "installation", body: { action: "deleted", installation: { id: 5 }, repositories } }),
-    ).toEqual({ kind: "installation", action: "deleted", installation: 5, gone: true, repositoriesRemoved: [1, 2] });
+    ).toEqual({
+      kind: "installation",
+      action: "deleted",
+      installation: 5,
+      gone: "deleted",
+      repositoriesRemoved: [1, 2],
+    });
     expect(
       parseWebhook({
         event: "installation_repositories",
@@ -168,10 +192,17 @@ describe("parseWebhook", () => {
           repositories_added: [],
         },
       }),
-    ).toEqual({ kind: "installation", action: "removed", installation: 5, gone: false, repositoriesRemoved: [1, 2] });
+    ).toEqual({ kind: "installation", action: "removed", installation: 5, gone: null, repositoriesRemoved: [1, 2] });
+    expect(parseWebhook({ event: "installation", body: { action: "suspend", installation: { id: 5 } } })).toEqual({
+      kind: "installation",
+      action: "suspend",
+      installation: 5,
+      gone: "suspended",
+      repositoriesRemoved: [],
+    });
     expect(
       parseWebhook({ event: "installation", body: { action: "created", installation: { id: 5 }, repositories } }),
-    ).toEqual({ kind: "installation", action: "created", installation: 5, gone: false, repositoriesRemoved: [] });
+    ).toEqual({ kind: "installation", action: "created", installation: 5, gone: null, repositoriesRemoved: [] });
   });
 
   it("never throws, whatever comes", () => {

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import type { DiffSize } from "./changed-files.ts";
 import type { Instant } from "./ids.ts";
 import { type CommentEvent, parseCheck, parseComment, type RepositoryEvent, type RerunEvent } from "./webhook-asked.ts";
 import { type ButtonEvent, parseButton } from "./webhook-button.ts";
@@ -27,6 +28,8 @@ export interface WebhookPullRequest {
   readonly author: string;
   readonly updatedAt: Instant;
   readonly labels: readonly string[];
+  /** How much it changes; null where GitHub does not say. */
+  readonly size: DiffSize | null;
   readonly head: { readonly sha: string; readonly ref: string; readonly repository: HeadRepository | null };
   readonly base: { readonly sha: string; readonly ref: string; readonly repositoryId: number };
 }
@@ -48,6 +51,8 @@ export type Webhook =
   | { readonly kind: "ping" }
   | (PullRequestEvent & { readonly kind: "labeled" | "unlabeled"; readonly label: string })
   | (PullRequestEvent & { readonly kind: "synchronize" | "closed" })
+  /** It goes into another branch than `from` now. */
+  | (PullRequestEvent & { readonly kind: "retargeted"; readonly from: string })
   | ButtonEvent
   | CommentEvent
   | RerunEvent
@@ -55,8 +60,8 @@ export type Webhook =
       readonly kind: "installation";
       readonly action: string;
       readonly installation: number;
-      /** True when the App is gone from the whole account. */
-      readonly gone: boolean;
+      /** Why the App may do nothing on the whole account any more; null where it still may. */
+      readonly gone: "deleted" | "suspended" | null;
       readonly repositoriesRemoved: readonly number[];
     }
   | { readonly kind: "ignored"; readonly reason: string }
@@ -68,6 +73,7 @@ const LABELS_MAX = 1_000;
 /** More than any account of GitHub's has; a payload of 25 MB could name as many. */
 const REPOSITORIES_MAX = 200_000;
 
+const Count = z.int().min(0);
 const Repositories = z.array(z.object({ id: Id })).max(REPOSITORIES_MAX);
 
 const PullRequest = z.object({
@@ -82,6 +88,9 @@ const PullRequest = z.object({
     .array(z.object({ name: Name }))
     .max(LABELS_MAX)
     .nullish(),
+  changed_files: Count.nullish(),
+  additions: Count.nullish(),
+  deletions: Count.nullish(),
   head: z.object({
     sha: Sha,
     ref: Ref,
@@ -109,6 +118,9 @@ const PullRequestBody = z.object({
   repository: RepositoryPart,
   pull_request: PullRequest,
 });
+
+/** `edited` says what was edited: the base branch among other things. */
+const FormerBase = z.object({ changes: z.object({ base: z.object({ ref: z.object({ from: Ref }) }) }) });
 
 const InstallationBody = z.object({
   action: z.string(),
@@ -167,6 +179,8 @@ export function meaningOf(webhook: Webhook): string | null {
     case "synchronize":
     case "closed":
       return meaning(webhook, webhook.pullRequest.head.sha);
+    case "retargeted":
+      return meaning(webhook, webhook.pullRequest.base.ref);
     case "comment":
       return `${webhook.repository.id}/${webhook.number}/comment/${webhook.comment.id}`;
     case "rerun":
@@ -198,6 +212,8 @@ function parsePing(body: object): Webhook {
     : { kind: "invalid", reason: "a ping has zen and hook_id in its body" };
 }
 
+const actedOn = ["labeled", "unlabeled", "synchronize", "closed"];
+
 function parsePullRequest(body: object): Webhook {
   const head = Action.safeParse(body);
   if (!head.success) {
@@ -207,7 +223,8 @@ function parsePullRequest(body: object): Webhook {
     return { kind: "invalid", reason: "a pull_request event has a pull_request in its body" };
   }
   const { action } = head.data;
-  if (action !== "labeled" && action !== "unlabeled" && action !== "synchronize" && action !== "closed") {
+  const from = action === "edited" ? FormerBase.safeParse(body).data?.changes.base.ref.from : undefined;
+  if (!actedOn.includes(action) && from === undefined) {
     return { kind: "ignored", reason: `Mayfly does not act on pull requests being ${action.replaceAll("_", " ")}` };
   }
   const parsed = PullRequestBody.safeParse(body);
@@ -222,13 +239,16 @@ function parsePullRequest(body: object): Webhook {
     return { kind: "invalid", reason: "repository.id and pull_request.base.repo.id differ" };
   }
   const event = pullRequestEvent(data);
+  if (from !== undefined) {
+    return { ...event, kind: "retargeted", from };
+  }
   if (action === "synchronize" || action === "closed") {
     return { ...event, kind: action };
   }
   // GitHub leaves the label out when it was deleted meanwhile.
   return data.label === null || data.label === undefined
     ? { kind: "ignored", reason: `the label that was ${action === "labeled" ? "added" : "removed"} is not named` }
-    : { ...event, kind: action, label: data.label.name };
+    : { ...event, kind: action === "labeled" ? "labeled" : "unlabeled", label: data.label.name };
 }
 
 function pullRequestEvent(data: z.infer<typeof PullRequestBody>): PullRequestEvent {
@@ -263,6 +283,7 @@ function pullRequestOf(pull: z.infer<typeof PullRequest>): WebhookPullRequest {
     author: pull.user?.login ?? "ghost",
     updatedAt: pull.updated_at,
     labels: (pull.labels ?? []).map(({ name }) => name),
+    size: sizeOf(pull),
     head: {
       sha: pull.head.sha,
       ref: pull.head.ref,
@@ -275,6 +296,17 @@ function pullRequestOf(pull: z.infer<typeof PullRequest>): WebhookPullRequest {
   };
 }
 
+function sizeOf({ changed_files: files, additions, deletions }: z.infer<typeof PullRequest>): DiffSize | null {
+  return typeof files === "number" && typeof additions === "number" && typeof deletions === "number"
+    ? { files, added: additions, removed: deletions }
+    : null;
+}
+
+const endings: ReadonlyMap<string, "deleted" | "suspended"> = new Map([
+  ["deleted", "deleted"],
+  ["suspend", "suspended"],
+]);
+
 function parseInstallation(event: "installation" | "installation_repositories", body: object): Webhook {
   const head = Action.safeParse(body);
   if (!head.success) {
@@ -286,8 +318,8 @@ function parseInstallation(event: "installation" | "installation_repositories", 
   }
   const { installation, repositories, repositories_removed: removed } = parsed.data;
   const { action } = head.data;
-  const gone = event === "installation" && action === "deleted";
-  const list = event === "installation_repositories" ? removed : gone ? repositories : null;
+  const gone = event === "installation" ? (endings.get(action) ?? null) : null;
+  const list = event === "installation_repositories" ? removed : gone !== null ? repositories : null;
   return {
     kind: "installation",
     action,

@@ -58,6 +58,7 @@ function inPrompts(context: AttackContext, tally: Tally): void {
         head: "1".repeat(40),
         base: "2".repeat(40),
         mergeBase: null,
+        size: null,
       },
     });
     const marks = composed.ok ? marksIn(composed.prompt) : [];

@@ -87,6 +87,7 @@ function promptOf(hostile: string): { prompt: string; hiddenRemoved: number } {
       head: "1".repeat(40),
       base: "2".repeat(40),
       mergeBase: null,
+      size: null,
       headRef: "head",
       baseRef: "base",
     },

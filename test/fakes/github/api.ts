@@ -17,7 +17,7 @@ import { reviewRoutes } from "./reviews.ts";
 import { createRouter } from "./router.ts";
 import type { Match } from "./router.ts";
 import { requireApp, requirePermission, requireToken } from "./tokens.ts";
-import { findRepository } from "./world.ts";
+import { findRenamed, findRepository, fullNameOf } from "./world.ts";
 import type { Repository, TokenRecord, World } from "./world.ts";
 
 const RATE_WINDOW_MS = 3_600_000;
@@ -43,7 +43,7 @@ const match = createRouter(routes);
 export async function serveApi(world: World, request: IncomingMessage, response: ServerResponse): Promise<void> {
   const url = new URL(request.url ?? "/", world.url);
   const method = request.method ?? "GET";
-  const found = match(method, url.pathname);
+  const found = match(method, pathByName(world, url.pathname));
   if (found === undefined) {
     world.unknownRequests.push(`${method} ${url.pathname}`);
   }
@@ -102,6 +102,10 @@ async function answer({ world, request, url, found, token }: Asked): Promise<Rep
   const { route, params } = found;
   const name = { method: route.method, path: route.describedAs ?? route.path };
   const raw = await readBody(request);
+  const moved = token === undefined ? undefined : movedOf(world, token, found, url);
+  if (moved !== undefined) {
+    return moved;
+  }
   const repository = repositoryOf(world, found);
   if (token !== undefined) {
     requirePermission(world, token, repository, route.needs ?? []);
@@ -148,6 +152,33 @@ function authenticate(world: World, request: IncomingMessage, found: Match | und
     throw new GitHubRefusal(403, "Resource not accessible by integration");
   }
   return requireToken(world, headers);
+}
+
+/** Paths by a repository's id are where renamed ones lead to. The description knows them by name alone. */
+function pathByName(world: World, path: string): string {
+  const [, id, rest] = /^\/repositories\/([1-9]\d{0,15})(\/.+)$/.exec(path) ?? [];
+  const repository = id === undefined ? undefined : world.repositories.get(Number(id));
+  return repository === undefined || rest === undefined ? path : `/repos/${fullNameOf(repository)}${rest}`;
+}
+
+/** A repository that has another name by now: 301 for what only reads, 307 for the rest, as at GitHub. */
+function movedOf(world: World, token: TokenRecord, { params, route }: Match, url: URL): Reply | undefined {
+  const renamed = findRenamed(world, `${params.owner ?? ""}/${params.repo ?? ""}`);
+  if (renamed === undefined) {
+    return undefined;
+  }
+  requirePermission(world, token, renamed, []);
+  const rest = url.pathname
+    .split("/")
+    .slice(4)
+    .map((part) => `/${part}`);
+  const location = `${world.url}/repositories/${renamed.id}${rest.join("")}${url.search}`;
+  const body = {
+    message: "Moved Permanently",
+    url: location,
+    documentation_url: "https://docs.github.com/rest/guides/best-practices-for-using-the-rest-api#follow-redirects",
+  };
+  return { status: route.method === "GET" ? 301 : 307, headers: { location }, body };
 }
 
 function repositoryOf(world: World, { params }: Match): Repository | undefined {

@@ -44,7 +44,8 @@ const CORRECTED_RESPONSES: Readonly<Record<string, Schema>> = {
 
 export function createContract(): Contract {
   const file = readFileSync(new URL("openapi.json", import.meta.url), "utf8");
-  const description = withNulls(toJsonSchema(JSON.parse(file)) as Description);
+  const description = toJsonSchema(JSON.parse(file)) as Description;
+  allowNulls(description);
   const ajv = new Ajv({ strict: false, allErrors: true, discriminator: false });
   formats.default(ajv);
   ajv.addFormat("uri-template", true);
@@ -116,11 +117,21 @@ export function createContract(): Contract {
   }
 }
 
-/** What the description has as a number alone, and GitHub gives as null: the line of a comment that is outdated. */
-function withNulls(description: Description): Description {
-  const { properties } = description.components.schemas["pull-request-review-comment"] ?? {};
-  Object.assign(isSchema(properties) ? properties : {}, { line: { type: ["integer", "null"] } });
-  return description;
+/**
+ * What the description forgets, and GitHub gives as null: the line of a comment that is outdated, and the repository of
+ * a head whose fork is deleted (its description of webhooks has the latter).
+ */
+function allowNulls({ components: { schemas } }: Description): void {
+  const nullable = (schema: Schema | undefined, name: string): void => {
+    const properties = schema?.properties as Record<string, Schema> | undefined;
+    if (properties?.[name] === undefined) {
+      throw new Error(`the description has no ${name}`);
+    }
+    properties[name] = { anyOf: [properties[name], { type: "null" }] };
+  };
+  nullable(schemas["pull-request-review-comment"], "line");
+  const pull = schemas["pull-request"]?.properties as Record<string, Schema> | undefined;
+  nullable(pull?.head, "repo");
 }
 
 function correct(key: string, schema: Schema): Schema {

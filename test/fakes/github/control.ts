@@ -6,6 +6,7 @@ import type { Files } from "./git-store.ts";
 import { addLabel, removeLabel } from "./labels.ts";
 import { createRepository, ensureFork } from "./new-repository.ts";
 import type { NewRepository } from "./new-repository.ts";
+import { oddPullActs, oddRepositoryActs } from "./odd-acts.ts";
 import { followBranches, openPull, setPullState } from "./pull-requests.ts";
 import { requirePull, requireRepository, requireRun, viewPull, viewRepository } from "./views.ts";
 import type { PullRef, PullView, RepositoryView } from "./views.ts";
@@ -13,7 +14,7 @@ import { ensureUser } from "./world.ts";
 import type { CheckRun, Pull, Repository, RoleName, User, World } from "./world.ts";
 
 /** Where a head comes from: files on top of the base, or a branch of a git repository on this machine. */
-type HeadSource = { readonly files: Files } | { readonly gitDirectory: string; readonly branch: string };
+export type HeadSource = { readonly files: Files } | { readonly gitDirectory: string; readonly branch: string };
 
 interface NewPullRequest {
   /** `owner/name` of the base. */
@@ -61,6 +62,7 @@ function repositoryActs(world: World) {
       commitTo(world, requireRepository(world, repo), branch, push),
     /** Sends `ping`. */
     ping: (): void => emitPing(world),
+    ...oddRepositoryActs(world),
     /** Removes the App from an account: its tokens die. */
     uninstall(owner: string, by: { by: string } = { by: owner }): void {
       const installation = [...world.installations.values()].find(
@@ -98,6 +100,10 @@ function pullActs(world: World) {
       const pull = requirePull(world, ref);
       return pushTo(world, pull, push, pull.base.sha);
     },
+    /** Replaces the head with one commit that has no parent; sends `synchronize`. Returns the new head. */
+    forcePushUnrelated: (ref: PullRef, push: Push): Promise<string> =>
+      pushTo(world, requirePull(world, ref), push, null),
+    ...oddPullActs(world),
     addLabel: (pull: PullRef, label: string, { by }: { by: string }): Promise<void> =>
       addLabel(world, requirePull(world, pull), label, ensureUser(world, by)),
     removeLabel: (pull: PullRef, label: string, { by }: { by: string }): Promise<boolean> =>
@@ -237,7 +243,7 @@ async function openPullRequest(world: World, from: NewPullRequest): Promise<Pull
   return viewPull(world, pull);
 }
 
-function pushTo(world: World, pull: Pull, push: Push, parent: string = pull.head.sha): Promise<string> {
+function pushTo(world: World, pull: Pull, push: Push, parent: string | null = pull.head.sha): Promise<string> {
   return commitTo(world, pull.headRepository, pull.head.ref, { by: pull.author.login, ...push }, parent);
 }
 
@@ -246,14 +252,14 @@ async function commitTo(
   repository: Repository,
   branch: string,
   push: Push,
-  onto?: string,
+  onto?: string | null,
 ): Promise<string> {
   const { directory, owner, defaultBranch } = repository;
   const author = push.by ?? owner.login;
-  const parent =
-    onto ??
+  const tip = async () =>
     (await resolveCommit(directory, `refs/heads/${branch}`)) ??
     (await resolveCommit(directory, `refs/heads/${defaultBranch}`));
+  const parent = onto === null ? undefined : (onto ?? (await tip()));
   const message = push.message ?? "Change";
   const sha = await commitFiles({ directory, branch, parent, files: push.files, message, author, at: world.now() });
   repository.pushedAt = push.pushedAt ?? world.now();

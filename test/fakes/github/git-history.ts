@@ -18,6 +18,7 @@ export interface Signature {
 }
 
 export interface FileChange {
+  /** As text: what is not UTF-8 in it shows as U+FFFD. */
   readonly path: string;
   readonly previousPath: string | undefined;
   readonly status: "added" | "removed" | "modified" | "renamed" | "copied" | "changed";

@@ -6,7 +6,7 @@ import { gitEnvironment } from "./git-store.ts";
 import { GitHubRefusal } from "./http.ts";
 import { followBranches } from "./pull-requests.ts";
 import { requirePermission, requireToken } from "./tokens.ts";
-import { appBot, findRepository, fullNameOf } from "./world.ts";
+import { appBot, findRenamed, findRepository, fullNameOf } from "./world.ts";
 import type { Repository, TokenRecord, World } from "./world.ts";
 
 const GIT_PATH = /^\/([^/]+\/[^/]+?)\.git\/(info\/refs|git-upload-pack|git-receive-pack)$/;
@@ -26,7 +26,7 @@ export async function serveGit(world: World, request: IncomingMessage, response:
   let token: TokenRecord | undefined;
   try {
     token = requireToken(world, request.headers);
-    const repository = allowed(world, token, { name, writes });
+    const repository = allowed(world, token, { name, writes, rest: `${service}${url.search}` });
     await runBackend({
       request,
       response,
@@ -55,21 +55,27 @@ export async function serveGit(world: World, request: IncomingMessage, response:
   }
 }
 
-function allowed(world: World, token: TokenRecord, wanted: { name: string; writes: boolean }): Repository {
-  const repository = findRepository(world, wanted.name);
+function allowed(
+  world: World,
+  token: TokenRecord,
+  wanted: { name: string; writes: boolean; rest: string },
+): Repository {
+  const renamed = findRenamed(world, wanted.name);
+  const repository = renamed ?? findRepository(world, wanted.name);
   if (repository === undefined) {
     throw new GitHubRefusal(404, "Repository not found.");
   }
   requirePermission(world, token, repository, [wanted.writes ? "contents:write" : "contents:read"]);
-  if (fullNameOf(repository).toLowerCase() !== wanted.name.toLowerCase()) {
-    throw new GitHubRefusal(404, "Repository not found.");
+  if (renamed !== undefined) {
+    const location = `${world.url}/${fullNameOf(renamed)}.git/${wanted.rest}`;
+    throw new GitHubRefusal(301, "Moved Permanently", { headers: { location } });
   }
   return repository;
 }
 
 function refuse(response: ServerResponse, refusal: GitHubRefusal): void {
   const challenge = refusal.status === 401 ? { "www-authenticate": 'Basic realm="GitHub"' } : {};
-  response.writeHead(refusal.status, { "content-type": "text/plain; charset=utf-8", ...challenge });
+  response.writeHead(refusal.status, { "content-type": "text/plain; charset=utf-8", ...challenge, ...refusal.headers });
   response.end(`${refusal.message}\n`);
 }
 
@@ -110,7 +116,11 @@ function runBackend({ request, response, repository, pathInfo, query }: Backend)
     });
     child.stdin.on("error", () => undefined);
     request.on("error", () => child.kill());
-    response.on("close", () => child.kill());
+    response.on("close", () => {
+      child.kill();
+      // It may be paused for a client that reads no more, and would never be seen to end.
+      child.stdout.resume();
+    });
     request.pipe(child.stdin);
     child.stdout.on("data", (chunk: Buffer) => {
       if (head === undefined) {
@@ -133,7 +143,7 @@ function runBackend({ request, response, repository, pathInfo, query }: Backend)
 }
 
 function writeOn(source: NodeJS.ReadableStream, response: ServerResponse, chunk: Buffer): void {
-  if (response.write(chunk)) {
+  if (response.destroyed || response.write(chunk)) {
     return;
   }
   source.pause();

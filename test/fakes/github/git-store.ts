@@ -18,7 +18,10 @@ const SERVER_CONFIGURATION = `
 	auto = 0
 `;
 
-/** Bytes or text; null removes the file; the long form sets a mode such as 100755 or 120000. */
+/**
+ * Bytes or text; null removes the file; the long form sets a mode such as 100755 or 120000, or 160000 for a submodule, whose
+ * content is its commit's id. In a path U+DC80 to U+DCFF, alone, stand for the bytes 80 to FF, which are no UTF-8.
+ */
 type FileContent = string | Uint8Array | null | { readonly content: string | Uint8Array; readonly mode: string };
 export type Files = Readonly<Record<string, FileContent>>;
 
@@ -115,6 +118,10 @@ export async function commitFiles(request: CommitRequest): Promise<string> {
       continue;
     }
     const plain = typeof file === "string" || file instanceof Uint8Array;
+    if (!plain && file.mode === "160000") {
+      parts.push(`M 160000 ${file.content.toString()} ${quoted(path)}\n`);
+      continue;
+    }
     parts.push(`M ${plain ? "100644" : file.mode} inline ${quoted(path)}\n`, ...data(plain ? file : file.content));
   }
   const stream = Buffer.concat(parts.map((part) => Buffer.from(part)));
@@ -165,5 +172,7 @@ function data(content: string | Uint8Array): (string | Uint8Array)[] {
 }
 
 function quoted(path: string): string {
-  return `"${path.replaceAll("\\", "\\\\").replaceAll('"', '\\"').replaceAll("\n", "\\n")}"`;
+  const escaped = path.replaceAll("\\", "\\\\").replaceAll('"', '\\"').replaceAll("\n", "\\n");
+  const bytes = escaped.replaceAll(/[\uDC80-\uDCFF]/gu, (one) => `\\${(one.charCodeAt(0) - 0xdc00).toString(8)}`);
+  return `"${bytes}"`;
 }

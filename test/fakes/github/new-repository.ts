@@ -33,6 +33,8 @@ export async function createRepository(world: World, from: NewRepository): Promi
     id,
     owner: ensureUser(world, from.owner, from.ownerType),
     name: from.name,
+    formerNames: new Set(),
+    isDeleted: false,
     private: from.private ?? parent?.private ?? false,
     forkOf: parent,
     defaultBranch: from.defaultBranch ?? parent?.defaultBranch ?? "main",
@@ -90,6 +92,7 @@ function install(world: World, repository: Repository): void {
     permissions: world.app.permissions,
     createdAt: world.now(),
     repositories: new Set([repository]),
+    suspended: null,
   };
   world.installations.set(installation.id, installation);
   emitInstallation(world, installation, {

@@ -255,7 +255,7 @@ function sideShape(world: World, repository: Repository, side: { ref: string; sh
     ref: side.ref,
     sha: side.sha,
     user: userShape(world, repository.owner),
-    repo: repositoryShape(world, repository),
+    repo: repository.isDeleted ? null : repositoryShape(world, repository),
   };
 }
 

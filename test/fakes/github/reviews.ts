@@ -165,7 +165,8 @@ async function requireLinesInDiff(pull: Pull, commitId: string, comments: readon
   const changes = await changesBetween(directory, await mergeBase(directory, pull.base.sha, commitId), commitId);
   for (const comment of comments) {
     const change = changes.find((candidate) => candidate.path === comment.path);
-    if (change === undefined) {
+    // A name that is not UTF-8 cannot be said in JSON, so no path names it.
+    if (change === undefined || comment.path.includes("\uFFFD")) {
       throw unprocessable("Path could not be resolved");
     }
     const lines = linesOf(change.patch ?? "", comment.side ?? "RIGHT");

@@ -68,6 +68,7 @@ export const servedWebhooks = [
   "pull-request-synchronize",
   "pull-request-closed",
   "pull-request-reopened",
+  "pull-request-edited",
   "issue-comment-created",
   "issue-comment-edited",
   "issue-comment-deleted",
@@ -77,5 +78,7 @@ export const servedWebhooks = [
   "check-run-requested-action",
   "installation-created",
   "installation-deleted",
+  "installation-suspend",
+  "installation-unsuspend",
   "installation-repositories-added",
 ] as const;

@@ -194,8 +194,8 @@ export function installationShape(world: World, installation: Installation): Jso
     single_file_name: null,
     has_multiple_single_files: false,
     single_file_paths: [],
-    suspended_by: null,
-    suspended_at: null,
+    suspended_by: installation.suspended === null ? null : userShape(world, installation.suspended.by),
+    suspended_at: installation.suspended === null ? null : isoTime(installation.suspended.at),
   };
 }
 

@@ -57,6 +57,7 @@ export function requireApp(world: World, headers: IncomingHttpHeaders): void {
 
 /** Makes a token; refuses what the installation was not granted. */
 export function mintToken(world: World, installation: Installation, body: unknown): TokenRecord {
+  refuseSuspended(installation);
   const granted = installation.permissions;
   const asked = (fieldIn(body, "permissions") ?? granted) as Permissions;
   for (const [name, level] of Object.entries(asked)) {
@@ -93,9 +94,11 @@ export function requireToken(world: World, headers: IncomingHttpHeaders): TokenR
   }
   const token = world.tokens.get(text);
   const dead = token === undefined || token.revokedAt !== undefined || token.expiresAt <= world.now();
-  if (dead || !world.installations.has(token.installationId)) {
+  const installation = dead ? undefined : world.installations.get(token.installationId);
+  if (dead || installation === undefined) {
     throw new GitHubRefusal(401, "Bad credentials");
   }
+  refuseSuspended(installation);
   return token;
 }
 
@@ -127,6 +130,12 @@ export function requirePermission(
 export function holds(token: TokenRecord, need: string): boolean {
   const [name = "", level = ""] = need.split(":");
   return rank(token.permissions[name]) >= rank(level);
+}
+
+function refuseSuspended({ suspended }: Installation): void {
+  if (suspended !== null) {
+    throw new GitHubRefusal(403, "This installation has been suspended");
+  }
 }
 
 function repositoryIdsIn(installation: Installation, body: unknown): number[] | undefined {

@@ -76,7 +76,7 @@ export interface Pull {
   readonly createdAt: number;
   updatedAt: number;
   closedAt: number | null;
-  readonly base: { readonly ref: string; readonly sha: string };
+  readonly base: { ref: string; sha: string };
   readonly head: { readonly ref: string; sha: string };
   readonly labels: Set<string>;
   readonly reviews: Review[];
@@ -102,7 +102,11 @@ export interface CheckRun {
 export interface Repository {
   readonly id: number;
   readonly owner: User;
-  readonly name: string;
+  name: string;
+  /** Full names it had before, in lower case: GitHub leads from there until another repository takes one. */
+  readonly formerNames: Set<string>;
+  /** A fork that is gone: pull requests from it stay, and say null where it stood. */
+  isDeleted: boolean;
   readonly private: boolean;
   readonly forkOf: Repository | undefined;
   readonly defaultBranch: string;
@@ -127,6 +131,8 @@ export interface Installation {
   readonly permissions: Permissions;
   readonly createdAt: number;
   readonly repositories: Set<Repository>;
+  /** Who suspended it, and when; null while it is in use. */
+  suspended: { readonly by: User; readonly at: number } | null;
 }
 
 interface TokenUse {
@@ -233,6 +239,13 @@ export function appBot(world: World): User {
 export function findRepository(world: World, fullName: string): Repository | undefined {
   const wanted = fullName.toLowerCase();
   return [...world.repositories.values()].find((repository) => fullNameOf(repository).toLowerCase() === wanted);
+}
+
+/** The repository that had this name before, while no other has it. */
+export function findRenamed(world: World, fullName: string): Repository | undefined {
+  return findRepository(world, fullName) === undefined
+    ? [...world.repositories.values()].find(({ formerNames }) => formerNames.has(fullName.toLowerCase()))
+    : undefined;
 }
 
 export function fullNameOf(repository: Repository): string {

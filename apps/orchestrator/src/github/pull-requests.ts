@@ -1,12 +1,15 @@
 import {
+  AppError,
   type ChangedFile,
   limits,
   type PullRequestFacts,
   type PullRequestOrigin,
   type PullRequests,
   readWebhookPullRequest,
+  type Repository,
   type WebhookPullRequest,
 } from "@mayfly/core";
+import { z } from "zod";
 import { type GitHubApp, type GitHubClient, type Place, statusOf } from "./app.ts";
 
 /** GitHub lists at most 250 commits of a comparison (REST: compare two commits). */
@@ -31,19 +34,27 @@ export interface Reading {
 /** What lies between two commits. */
 interface Comparison {
   readonly commits: string[];
-  readonly mergeBase: string;
-  /** The first 300 that differ, for GitHub lists no more. */
+  /** Null when they share no history: then nothing else is known. */
+  readonly mergeBase: string | null;
+  /** The first limits.comparedFilesMax that differ, for GitHub lists no more. */
   readonly files: readonly ChangedFile[];
 }
 
 /** What Mayfly reads of pull requests. */
 export interface PullRequestReader extends PullRequests {
+  /** The commits of a run's pull request, and its repository by the name it has now. */
+  commitsOf(origin: PullRequestOrigin): Promise<Comparison & { readonly repository: Repository }>;
   /** Lends one token for everything read in `use`. */
   reading<T>(place: Place, use: (reading: Reading) => Promise<T>): Promise<T>;
 }
 
 export function createPullRequestReader(app: GitHubApp): PullRequestReader {
   return {
+    commitsOf: (origin) =>
+      app.withClient("read", placeOf(origin), async (client) => {
+        const repository = await readRepository(client, origin.repository.id);
+        return { ...(await listCommits(client, { ...placeOf(origin), repository }, origin)), repository };
+      }),
     lookAt: (origin) => app.withClient("read", placeOf(origin), (client) => lookAt(client, origin)),
     reading: (place, use) =>
       app.withClient("read", place, (client) =>
@@ -75,6 +86,7 @@ async function lookAt(client: GitHubClient, origin: PullRequestOrigin): Promise<
     head: data.head.sha,
     role: await readRole(client, placeOf(origin), origin.actor.login),
     labelled: data.labels.some(({ name }) => name === origin.label),
+    baseRef: data.base.ref,
   };
 }
 
@@ -95,6 +107,21 @@ export async function readRole(client: GitHubClient, place: Place, login: string
     }
     throw error;
   }
+}
+
+const RepositoryName = z.object({
+  name: z.string().regex(/^[\w.-]{1,100}$/),
+  owner: z.object({ login: z.string().regex(/^[\w-]{1,100}$/) }),
+});
+
+/** By its id, where GitHub leads to from former names: a name may be another repository's by now. */
+async function readRepository(client: GitHubClient, id: number): Promise<Repository> {
+  const { data } = await client.request("GET /repositories/{repository_id}", { repository_id: id });
+  const read = RepositoryName.safeParse(data);
+  if (!read.success) {
+    throw new AppError("GITHUB_UNAVAILABLE", "GitHub's answer is not that of a repository");
+  }
+  return { id, owner: read.data.owner.login, name: read.data.name };
 }
 
 async function readFile(
@@ -169,13 +196,20 @@ async function listCommits(
   const commits: string[] = [];
   const files: ChangedFile[] = [];
   for (let page = 1; ; page++) {
-    const { data } = await client.request("GET /repos/{owner}/{repo}/compare/{basehead}", {
-      owner,
-      repo,
-      basehead: `${range.base}...${range.head}`,
-      per_page: COMPARE_PAGE,
-      page,
-    });
+    const found = await orNull(
+      client.request("GET /repos/{owner}/{repo}/compare/{basehead}", {
+        owner,
+        repo,
+        basehead: `${range.base}...${range.head}`,
+        per_page: COMPARE_PAGE,
+        page,
+      }),
+    );
+    // No common ancestor, as after a push by force. A commit that is gone is found out when its source is fetched.
+    if (found === null) {
+      return { commits: [], mergeBase: null, files: [] };
+    }
+    const { data } = found;
     commits.push(...data.commits.map(({ sha }) => sha));
     // Only the first page has them.
     files.push(

@@ -43,6 +43,9 @@ export interface HandleDeliveryDeps {
   readonly decidePatch: DecidePatch;
 }
 
+/** Runs looked through for repositories whose mirrors are to go. */
+const RUNS_MAX = 2_000;
+
 /** Handles one delivery to its end. Idempotent: a step that was interrupted is taken again from the start. */
 export type HandleDelivery = (id: DeliveryId) => Promise<void>;
 
@@ -121,12 +124,20 @@ async function act(
       });
       return { state: "applied", reason: `pushed: runs ended: ${ended}` };
     }
+    case "retarget": {
+      const { repositoryId, number, base, ending } = trigger;
+      const ended = await end(deps, { ending, at: occasion.at }, (origin) => {
+        return origin.repository.id === repositoryId && origin.number === number && origin.baseRef !== base;
+      });
+      return { state: "applied", reason: `base_changed: runs ended: ${ended}` };
+    }
     case "forget": {
       const { installation, isWhole, repositoryIds, ending } = trigger;
       const ended = await end(deps, { ending, at: occasion.at }, (origin) => {
         return origin.installation === installation && (isWhole || repositoryIds.includes(origin.repository.id));
       });
-      for (const repository of repositoryIds) {
+      const known = isWhole ? await repositoriesOf(deps, installation) : [];
+      for (const repository of new Set([...repositoryIds, ...known])) {
         await deps.forgetRepository(repository);
       }
       return { state: "applied", reason: `${ending.detail}: runs ended: ${ended}` };
@@ -137,6 +148,13 @@ async function act(
     default:
       return assertNever(trigger);
   }
+}
+
+/** What an installation's runs were on, as far as they are on record: GitHub need not name all that it loses. */
+async function repositoriesOf({ store }: HandleDeliveryDeps, installation: number): Promise<number[]> {
+  return (await store.listRecentRuns(RUNS_MAX)).flatMap(({ request: { origin } }) => {
+    return origin.kind === "pull_request" && origin.installation === installation ? [origin.repository.id] : [];
+  });
 }
 
 /** A command or a button: what it comes to is asked of GitHub, and then it is a start or an end like any other. */

@@ -69,6 +69,7 @@ async function prepare(deps: RunStarterDeps, reading: Reading, asked: StartReque
     actor: sender,
     role,
     fork: origin.fork,
+    forkGone: pullRequest.head.repository === null,
     head: origin.head,
     headPushedAt: pullRequest.head.repository?.pushedAt ?? null,
     labelledAt: requestedAt,
@@ -103,6 +104,7 @@ function originOf({ delivery, trigger }: StartRequest, role: string): PullReques
     role,
     head: pullRequest.head.sha,
     base: pullRequest.base.sha,
+    baseRef: pullRequest.base.ref,
     fork: isFork(pullRequest),
     ...(trigger.asked === undefined ? {} : { asked: trigger.asked.by }),
   };
@@ -133,6 +135,7 @@ async function compose(
       repository: `${trigger.repository.owner}/${trigger.repository.name}`,
       labels: pullRequest.labels,
       files,
+      size: pullRequest.size,
       title: pullRequest.title,
       body: pullRequest.body,
       author: pullRequest.author,

@@ -7,6 +7,7 @@ import {
   limits,
   SourceLayout,
   type PullRequestOrigin,
+  type Repository,
   type Run,
   type RunId,
   type Sources,
@@ -25,6 +26,8 @@ interface PullRequestCommits {
   readonly commits: readonly string[];
   /** Null for histories that have nothing in common. */
   readonly mergeBase: string | null;
+  /** By the name it has now: git follows no redirect. */
+  readonly repository: Repository;
 }
 
 export interface SourcesDeps {
@@ -122,12 +125,12 @@ async function packRun(
   if (origin.kind === "local") {
     return (await snapshotFolder({ path: origin.path, packFile: file, bytesMax, timeoutMs })).layout;
   }
-  const { commits: listed, mergeBase } = await settings.listCommits(origin);
+  const { commits: listed, mergeBase, repository } = await settings.listCommits(origin);
   const commits = chooseCommits({ head: origin.head, base: origin.base, mergeBase, listed });
   const pack = await mirrors.withCommits(
     {
       repositoryId: origin.repository.id,
-      url: settings.gitUrl(origin),
+      url: settings.gitUrl({ ...origin, repository }),
       commits,
       withToken: (use) => settings.withReadToken(origin, use),
     },

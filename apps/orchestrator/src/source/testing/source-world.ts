@@ -77,7 +77,11 @@ export async function createSourceWorld(): Promise<SourceWorld> {
         firstUidOffset: 512,
         remove: (path) => confinedRemove(user, path),
         gitUrl: () => `${url}/base.git`,
-        listCommits: async () => ({ commits: pull.commits, mergeBase: pull.mergeBase }),
+        listCommits: async ({ repository: now }) => ({
+          commits: pull.commits,
+          mergeBase: pull.mergeBase,
+          repository: now,
+        }),
         withReadToken(_origin, use) {
           lent += 1;
           return use(TOKEN);
