@@ -4,7 +4,18 @@ import { request as httpRequest } from "node:http";
 import { connect, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { Assignment, Machine, MachineId, ResultStore, Run, RunId, Store } from "@mayfly/core";
+import type {
+  Assignment,
+  Budgets,
+  Machine,
+  MachineId,
+  ResultStore,
+  Run,
+  RunId,
+  SetupHost,
+  Store,
+  TaskSpec,
+} from "@mayfly/core";
 import { cutUnentitled } from "../../apps/orchestrator/src/broker/cut-unentitled.ts";
 import { noBudgets } from "../../apps/orchestrator/src/broker/model-gateway.fixture.ts";
 import type { Records } from "../../apps/orchestrator/src/runs/records.ts";
@@ -61,7 +72,7 @@ export interface BrokerBench {
   look(): Promise<void>;
   /** The next claim is held up just before its attempt is given out, until it is let go. */
   holdClaim(): HeldClaim;
-  addRun(): Promise<RunId>;
+  addRun(task?: Partial<TaskSpec>): Promise<RunId>;
   addMachine(): Promise<Channel>;
   run(id: RunId): Promise<Run>;
   machine(id: MachineId): Promise<Machine>;
@@ -74,13 +85,19 @@ interface HeldClaim {
   letGo(): void;
 }
 
-export async function startBroker(redis: TestRedis, script: Script, budgets = noBudgets): Promise<BrokerBench> {
+export async function startBroker(
+  redis: TestRedis,
+  script: Script,
+  options: { budgets?: Budgets; setupHosts?: readonly SetupHost[] } = {},
+): Promise<BrokerBench> {
+  const { budgets = noBudgets, setupHosts = [] } = options;
   const folder = await mkdtemp(join(tmpdir(), "mf-"));
   let recheck = async (): Promise<null> => null;
   const parts = await buildBroker({
     redis,
     script,
     budgets,
+    setupHosts,
     pack: Buffer.from(PACK),
     folderOf: (machine) => join(folder, machine),
     recheck: () => recheck(),
@@ -98,7 +115,10 @@ export async function startBroker(redis: TestRedis, script: Script, budgets = no
     addRun,
     run,
     machine,
-    look: () => cutUnentitled({ gateway, authorise }),
+    async look() {
+      await cutUnentitled({ calls: gateway, authorise });
+      await cutUnentitled({ calls: parts.tunnels, authorise });
+    },
     holdClaim() {
       const held = Promise.withResolvers<void>();
       const free = Promise.withResolvers<void>();

@@ -1,6 +1,17 @@
-import { type Budgets, limits, type Machine, type MachineId, type Run, type RunId, type Wakeups } from "@mayfly/core";
+import {
+  type Budgets,
+  limits,
+  type Machine,
+  type MachineId,
+  type Run,
+  type RunId,
+  type SetupHost,
+  type TaskSpec,
+  type Wakeups,
+} from "@mayfly/core";
 import { type ChannelsDeps, createChannels } from "../../apps/orchestrator/src/broker/channels.ts";
 import { buildGateway, fixedKeyIssuer } from "../../apps/orchestrator/src/broker/model-gateway.fixture.ts";
+import { createSetupTunnels } from "../../apps/orchestrator/src/broker/setup-tunnels.ts";
 import { randomIds } from "../../apps/orchestrator/src/host/ids.ts";
 import { createLog } from "../../apps/orchestrator/src/host/log.ts";
 import { createDispatch } from "../../apps/orchestrator/src/runs/dispatch.ts";
@@ -26,9 +37,11 @@ export async function buildBroker(options: {
   budgets?: Budgets;
   wakeMachine?: Wakeups["wakeMachine"];
   recheck?: () => Promise<null>;
+  setupHosts?: readonly SetupHost[];
   bounds?: Pick<ChannelsDeps, "patience" | "claimMs">;
 }) {
   const { redis, script, pack, folderOf, budgets, wakeMachine = none, recheck = async () => null, bounds } = options;
+  const { setupHosts = [] } = options;
   const modelKey = randomIds.secret("sk-test");
   const model = await createFakeModel({ apiKey: modelKey, script });
   const { log } = createLog({ level: "silent" });
@@ -47,8 +60,10 @@ export async function buildBroker(options: {
   const results = createResultStore({ redis: redis.redis, prefix: parts.prefix, keepMs: limits.finishedRunMs });
   const wakeups = { wakeRun: none, wakeMachine, wakeLaunch: none };
   const ids = randomIds;
+  const tunnels = createSetupTunnels({ authorise, records, hosts: setupHosts, clock, ids, log });
   const channels = createChannels({
     authorise,
+    tunnels,
     dispatch: createDispatch({ store, records, wakeups, clock, ids, recheck, perInstallationMax: null }),
     records,
     results,
@@ -68,6 +83,7 @@ export async function buildBroker(options: {
     records,
     results,
     gateway,
+    tunnels,
     authorise,
     wakeups,
     channels,
@@ -77,8 +93,8 @@ export async function buildBroker(options: {
     log,
     /** Moves the broker's clock. */
     pass: (ms: number) => void (ahead += ms),
-    async addRun(): Promise<RunId> {
-      const run = queuedRun(clock.now());
+    async addRun(task: Partial<TaskSpec> = {}): Promise<RunId> {
+      const run = queuedRun(clock.now(), task);
       await store.commit([{ kind: "run", value: run, version: 0 }]);
       return run.id;
     },

@@ -11,6 +11,7 @@ import {
   recordMachine,
   requestRun,
   type Run,
+  type TaskSpec,
 } from "@mayfly/core";
 import { randomIds } from "../../apps/orchestrator/src/host/ids.ts";
 
@@ -18,11 +19,11 @@ const SHA = "1".repeat(40);
 const IMAGE = `sha256:${"0".repeat(64)}` as Digest;
 
 /** A run on a local folder whose source is packed. */
-export function queuedRun(now: number): Run {
+export function queuedRun(now: number, task: Partial<TaskSpec> = {}): Run {
   const request = {
     origin: { kind: "local", user: "somebody", path: "/somewhere" },
     requestedAt: now,
-    task: defaultTask("local", "gpt-5.5"),
+    task: { ...defaultTask("local", "gpt-5.5"), ...task },
     taskDigest: null,
     prompt: "Review this.",
   } as const;

@@ -23,6 +23,7 @@ const ceiling = {
   safetyStrategies: ["unprivileged-user"],
   publications: ["comment", "check", "review"],
   runMsMax: 600_000,
+  setupHosts: [],
 } as const;
 
 /** The real intake over a real Redis, between it and GitHub's stand-in only what carries a delivery over. */

@@ -176,6 +176,7 @@ describe("an endpoint of its own with a key in a header of its own", () => {
       channelFolder: (machine) => join(folder, machine),
       model: { ...config.model, issuer: parsed.config.model.issuer },
       budgets: config.budgets,
+      setupHosts: [],
       clock,
       ids: randomIds,
       log,

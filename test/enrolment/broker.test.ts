@@ -57,6 +57,7 @@ async function startBroker(): Promise<void> {
     door: { host: HOST, port },
     model: { ...model, issuer: parsed.config.model.issuer },
     budgets,
+    setupHosts: [],
     clock,
     ids: randomIds,
     log: createLog({ level: "silent" }).log,

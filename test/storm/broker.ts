@@ -67,6 +67,11 @@ export function createStormBroker(deps: {
     return buildChannel(machine, {
       ...shared,
       gateway,
+      tunnels: {
+        connect: () => Promise.reject(new Error("there is no set-up in a storm")),
+        cut: async () => undefined,
+        machines: () => [],
+      },
       sources: { openPack: (_run: RunId) => Promise.reject(new Error("there is no pack in a storm")) },
       folderOf: null,
       // It asks again by itself, in its own time.

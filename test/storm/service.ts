@@ -29,6 +29,7 @@ const policy: Ceiling = {
   safetyStrategies: [],
   publications: [],
   runMsMax: 0,
+  setupHosts: [],
 };
 const layout: SourceLayout = {
   head: "0".repeat(40),

@@ -19,6 +19,8 @@ import { startKeyRenewal } from "./key.ts";
 import { places } from "./places.ts";
 import type { Programs } from "./programs.ts";
 import type { Relay } from "./relay.ts";
+import { setupProxyEnvironment } from "./setup-proxy.ts";
+import type { SetupProxy } from "./setup-proxy.ts";
 import { runSetup } from "./setup.ts";
 import { layOutSource } from "./source.ts";
 import { createStop } from "./stop.ts";
@@ -33,6 +35,8 @@ export interface AttemptDeps {
   readonly programs: Programs;
   readonly brokers: Brokers;
   readonly codexVersion: string;
+  /** Opens the way out of set-up commands. */
+  readonly openSetupProxy: (capability: string) => Promise<SetupProxy>;
 }
 
 /** One attempt under way. */
@@ -107,14 +111,21 @@ async function work(attempt: Omit<Attempt, "strategy">): Promise<CodexEnd> {
 /** There is no key yet, and when there is one, nothing that the commands started lives any more: the gate looks. */
 async function setUp(attempt: Omit<Attempt, "strategy">): Promise<"done" | "stopped"> {
   const { confinement, assignment, events, stop } = attempt;
-  const { setup: commands = [], codex } = assignment;
+  const { setup: commands = [], network = [], codex, capability } = assignment;
   if (commands.length === 0) {
     return "done";
   }
   const folder = workingFolder(codex.working_directory);
-  return withCgroup("setup", (cgroup) =>
-    inStep("setup", () => runSetup({ confinement, cgroup, commands, folder, push: events.push, stop })),
-  );
+  const proxy = network.length === 0 ? null : await inStep("setup", () => attempt.openSetupProxy(capability));
+  const environment = proxy === null ? {} : setupProxyEnvironment;
+  try {
+    return await withCgroup("setup", (cgroup) =>
+      inStep("setup", () => runSetup({ confinement, cgroup, commands, folder, environment, push: events.push, stop })),
+    );
+  } finally {
+    // Before there is any key; that nothing listens any more, the gate sees for itself.
+    await proxy?.close();
+  }
 }
 
 /** The gate's report goes out whatever it says; it is what a person reads when a run is refused here. */

@@ -7,11 +7,13 @@ import { createConfinement } from "./confinement.ts";
 import { messageOf } from "./failure.ts";
 import { giveHome } from "./home.ts";
 import { createNetwork, listenInside } from "./network.ts";
-import { RELAY_PORT, places } from "./places.ts";
+import { RELAY_PORT, SETUP_PROXY_PORT, places } from "./places.ts";
 import { bundledPrograms } from "./programs.ts";
 import { createRelay } from "./relay.ts";
 import { parseSettings } from "./settings.ts";
 import type { Settings } from "./settings.ts";
+import { createSetupProxy } from "./setup-proxy.ts";
+import type { SetupProxy } from "./setup-proxy.ts";
 import { strategyFor } from "./strategies.ts";
 import { plainTransport } from "./transport.ts";
 import type { Transport } from "./transport.ts";
@@ -38,7 +40,14 @@ async function main(): Promise<void> {
   const { user } = strategyFor(assignment.codex.safety_strategy);
   giveHome(user);
   const confinement = createConfinement({ network: places.network, user });
-  await serveAttempt({ channel, confinement, relay, programs, brokers, codexVersion: hello.codex }, assignment);
+  const codexVersion = hello.codex;
+  await serveAttempt({ channel, confinement, relay, programs, brokers, codexVersion, openSetupProxy }, assignment);
+
+  async function openSetupProxy(capability: string): Promise<SetupProxy> {
+    const { network } = places;
+    const listener = await listenInside({ network, port: SETUP_PROXY_PORT, helper: programs.listen });
+    return createSetupProxy({ listener, broker, capability, transport });
+  }
 
   async function prepareRelay(): Promise<ReturnType<typeof createRelay>> {
     mkdirSync(places.run, { recursive: true });

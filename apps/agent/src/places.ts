@@ -29,5 +29,6 @@ export const places = {
 export const CODEX_UID = 1001;
 export const CODEX_GID = 1001;
 
-/** Codex's loopback is its own, so this port collides with nothing. */
+/** Codex's loopback is its own, so these ports collide with nothing. */
 export const RELAY_PORT = 8080;
+export const SETUP_PROXY_PORT = 8081;

@@ -30,6 +30,8 @@ export async function runSetup(deps: {
   cgroup: Cgroup;
   commands: readonly string[];
   folder: string;
+  /** Besides what everything gets. */
+  environment?: Readonly<Record<string, string>>;
   push: (event: AgentEvent) => void;
   stop: Stop;
 }): Promise<"done" | "stopped"> {
@@ -55,14 +57,12 @@ export async function runSetup(deps: {
 const DONE = "exit code 0";
 
 async function runCommand(
-  deps: { confinement: Pick<Confinement, "start">; cgroup: Cgroup; folder: string; stop: Stop } & {
-    push: (event: AgentEvent) => void;
-  },
+  deps: Omit<Parameters<typeof runSetup>[0], "commands">,
   command: string,
 ): Promise<{ how: string; tail: string }> {
-  const { confinement, cgroup, folder, push, stop } = deps;
+  const { confinement, cgroup, folder, environment = {}, push, stop } = deps;
   const told = createTelling(push);
-  const program = { path: "/bin/sh", args: ["-c", IN_FOLDER, "sh", folder, command] };
+  const program = { path: "/bin/sh", args: ["-c", IN_FOLDER, "sh", folder, command], environment };
   const child = confinement.start(program, cgroup, ["ignore", "pipe", "pipe"]);
   const closed = whenClosed(child);
   child.stdout?.on("data", told.hear);

@@ -13,12 +13,14 @@ export interface Ceiling {
   readonly safetyStrategies: readonly SafetyStrategy[];
   readonly publications: readonly Publish[];
   readonly runMsMax: number;
+  /** Hosts that set-up commands may reach; none unless the operator names them. */
+  readonly setupHosts: readonly string[];
 }
 
 /** One thing of a task that the ceiling does not allow. */
 export interface CeilingRefusal {
   /** The option of the task file. */
-  readonly option: "model" | "timeout" | "safety-strategy" | "publish";
+  readonly option: "model" | "timeout" | "safety-strategy" | "network" | "publish";
   /** What a refused run says. */
   readonly detail: string;
 }
@@ -67,6 +69,10 @@ export function refuseTask(task: TaskSpec, ceiling: Ceiling): CeilingRefusal[] {
     const detail = `${notAllowed("safety-strategy", asked, ceiling.safetyStrategies)}${fix}`;
     refusals.push({ option: "safety-strategy", detail });
   }
+  for (const host of (task.network ?? []).filter((name) => !ceiling.setupHosts.includes(name))) {
+    const detail = `${notAllowed("network", host, ceiling.setupHosts)}; an operator names hosts under policy.setup_hosts (MAYFLY_SETUP_HOSTS)`;
+    refusals.push({ option: "network", detail });
+  }
   for (const kind of task.publish.filter((name) => !ceiling.publications.includes(name))) {
     refusals.push({ option: "publish", detail: notAllowed("publish", kind, ceiling.publications) });
   }
@@ -79,5 +85,5 @@ export function span(ms: number): string {
 }
 
 function notAllowed(option: string, value: string, allowed: readonly string[]): string {
-  return `${option}: ${value} is not allowed here; allowed: ${allowed.join(", ")}`;
+  return `${option}: ${value} is not allowed here; allowed: ${allowed.length === 0 ? "none" : allowed.join(", ")}`;
 }

@@ -2,8 +2,11 @@ import { z } from "zod";
 import { limits } from "./limits.ts";
 import { SafetyStrategy } from "./protocol.ts";
 import { listOf, setting, Text, wholeNumber } from "./setting.ts";
+import { parseSetupHost } from "./setup-host.ts";
 import { publications } from "./task-options.ts";
 
+/** More than this is no list that somebody looks after. */
+const SETUP_HOSTS_MAX = 100;
 const RUN_MINUTES_MAX = 24 * 60;
 /** All but `unsafe`, which an operator must name. */
 const strategiesByDefault: readonly SafetyStrategy[] = ["unprivileged-user", "drop-sudo", "read-only"];
@@ -35,6 +38,19 @@ export const PolicySection = z.strictObject({
         "Safety strategies that tasks may name. `unsafe`, Codex as root in its machine, only if it is named.",
     },
     listOf(SafetyStrategy).default([...strategiesByDefault]),
+  ),
+  setup_hosts: setting(
+    {
+      environment: "MAYFLY_SETUP_HOSTS",
+      description:
+        "Hosts that tasks' set-up commands may reach through the broker, by exact name; none unless named. " +
+        "`HOST=ADDRESS:PORT` says where it is, as for a mirror inside; without, its name must lead to a public address.",
+      defaultText: "none",
+    },
+    z
+      .array(Text.refine((text) => parseSetupHost(text) !== null, "must be HOST, HOST=ADDRESS or HOST=ADDRESS:PORT"))
+      .max(SETUP_HOSTS_MAX)
+      .default([]),
   ),
   publications: setting(
     {

@@ -16,6 +16,7 @@ import { checkIssuer, type IssuerConfig, issuerOf } from "./config-issuer.ts";
 import { checkRoles, type Role } from "./config-roles.ts";
 import { matchesGlob } from "./glob.ts";
 import { Secret } from "./secret.ts";
+import { parseSetupHost, type SetupHost } from "./setup-host.ts";
 import { readStrictYaml } from "./strict-yaml.ts";
 
 /** The service's settings: parsed once, frozen, and handed on in pieces. */
@@ -50,6 +51,8 @@ export interface Config {
   };
   readonly budgets: Budgets;
   readonly policy: Ceiling;
+  /** The hosts of the ceiling, and where they are. */
+  readonly setupHosts: readonly SetupHost[];
   readonly fleet: FleetConfig;
 }
 
@@ -130,6 +133,7 @@ function checkTogether(draft: ConfigDraft, data: ConfigSchema): void {
 
 function shape(data: ConfigSchema, sources: ConfigSources): Config {
   const { github, listen, model, policy, fleet } = data;
+  const setupHosts = policy.setup_hosts.flatMap((text) => parseSetupHost(text) ?? []);
   const webUrl = github.web_url ?? webUrlOf(github.url);
   const stateDir = data.state_dir ?? homeDir(sources, "XDG_STATE_HOME", ".local/state", "/var/lib");
   return {
@@ -162,7 +166,9 @@ function shape(data: ConfigSchema, sources: ConfigSources): Config {
       safetyStrategies: policy.safety_strategies,
       publications: policy.publications,
       runMsMax: policy.run_minutes_max * 60_000,
+      setupHosts: setupHosts.map(({ host }) => host),
     },
+    setupHosts,
     fleet: fleetOf(fleet, policy.run_minutes_max * 60_000),
   };
 }

@@ -4,6 +4,12 @@ import type { Digest, Instant, MachineId } from "./ids.ts";
 import { limits } from "./limits.ts";
 import type { SourceLayout } from "./protocol.ts";
 import type { Attempt, GoneMachine, Run, RunBase, RunEffect, RunEvent, Step, Times } from "./run.ts";
+import {
+  closeSetupConnection,
+  extendSetupConnection,
+  hasOpenSetupConnection,
+  openSetupConnection,
+} from "./setup-connection.ts";
 import { needsSteady } from "./steady.ts";
 
 export interface RunDecision {
@@ -112,8 +118,15 @@ function whenRunning(run: Run & { phase: "running" }, event: RunEvent, now: Inst
   switch (event.type) {
     case "step":
       return attempt.frozenAt === null ? at(run, event.step, now) : run;
+    case "setup_opened":
+      return openSetupConnection(run, event, now);
+    case "setup_extended":
+      return extendSetupConnection(run, event, now);
+    case "setup_closed":
+      return closeSetupConnection(run, event.id, { ...event.end, at: now });
     case "gate_passed":
-      return attempt.gate === null && attempt.frozenAt === null
+      // Where a key may be, nothing leads out but the model's way.
+      return attempt.gate === null && attempt.frozenAt === null && !hasOpenSetupConnection(run, now)
         ? at({ ...run, attempt: { ...attempt, gate: event.report } }, "strategy_applied", now)
         : run;
     case "key_lent":
@@ -156,6 +169,8 @@ function whenDestroying(run: Run & { phase: "destroying" }, event: RunEvent, now
   switch (event.type) {
     case "end":
       return { ...run, ending: event.ending };
+    case "setup_closed":
+      return closeSetupConnection(run, event.id, { ...event.end, at: now });
     case "machine_gone": {
       if (event.machine !== run.attempt.machine) {
         return run;
@@ -306,7 +321,10 @@ function at<R extends Run>(run: R, name: Step, now: Instant): R {
 }
 
 function base(run: Run): RunBase {
-  const { schema, id, request, createdAt, epoch, times, gone, modelCalls, takenBack } = run;
-  const present = { schema, id, request, createdAt, epoch, times, gone, modelCalls };
-  return takenBack === undefined ? present : { ...present, takenBack };
+  const { schema, id, request, createdAt, epoch, times, gone, modelCalls, takenBack, setupConnections } = run;
+  return {
+    ...{ schema, id, request, createdAt, epoch, times, gone, modelCalls },
+    ...(takenBack === undefined ? {} : { takenBack }),
+    ...(setupConnections === undefined ? {} : { setupConnections }),
+  };
 }

@@ -67,6 +67,8 @@ export * from "./safe-output/rules.ts";
 export * from "./safe-output/to-terminal.ts";
 export * from "./safe-output/withheld.ts";
 export * from "./secret.ts";
+export * from "./setup-connection.ts";
+export { SETUP_PORT, type SetupHost } from "./setup-host.ts";
 export * from "./strict-json.ts";
 export * from "./task-explanation.ts";
 export * from "./task-file.ts";

@@ -1,6 +1,7 @@
 /** Every shared bound, with its unit in its name and its reason beside it. Nothing in Mayfly is unbounded. */
 
 const KIB = 1024;
+const GIB = 1024 * 1024 * 1024;
 const MIB = 1024 * KIB;
 const SECOND = 1000;
 const MINUTE = 60 * SECOND;
@@ -91,6 +92,23 @@ export const limits = {
   setupCommandsMax: 20,
   /** One of them. */
   setupCommandCharsMax: 4_000,
+  /** Hosts that a task's set-up may reach: a registry or two, and where their files lie. */
+  setupHostsMax: 10,
+  /** What a set-up may send in all, over every connection: questions to a registry are short, and nothing else should leave. */
+  setupSentBytesMax: 1 * MIB,
+  /** Written down before so much may leave through a connection: a crash between two of them loses none of the count. */
+  setupReserveBytes: 32 * KIB,
+  /** What one connection may bring: more than a machine has memory. */
+  setupReceivedBytesMax: 4 * GIB,
+  /** Connections of an attempt: each is on the receipt. Package managers keep some fifteen open and use them again. */
+  setupConnectionsMax: 200,
+  setupConnectionsOpenMax: 20,
+  /** The longest life of one. */
+  setupConnectionMs: 5 * MINUTE,
+  /** For its address, the way there, and the first words of TLS, each. */
+  setupConnectMs: 10 * SECOND,
+  /** The first words of TLS: 2 KiB with the largest keys in use. */
+  setupHelloBytesMax: 16 * KIB,
   /** AGENTS.md: Codex's own default for project documents. */
   agentsFileBytesMax: 32 * KIB,
   /** Title and body of a pull request as they go into the prompt. */

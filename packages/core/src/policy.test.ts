@@ -29,6 +29,7 @@ function question(over: Partial<PolicyQuestion> = {}): PolicyQuestion {
       safetyStrategies: ["unprivileged-user", "read-only"],
       publications: ["comment"],
       runMsMax: 20 * 60_000,
+      setupHosts: [],
     },
     ...over,
   };

@@ -163,7 +163,15 @@ function refuseFreshFork(question: PolicyQuestion): PolicyDecision | null {
   return refuse("fork_head_fresh", `${when}; its head is ${head}`);
 }
 
-function refuseBeyondCeiling({ ceiling, repository }: PolicyQuestion, task: TaskSpec): PolicyDecision | null {
+function refuseBeyondCeiling({ ceiling, repository, fork }: PolicyQuestion, task: TaskSpec): PolicyDecision | null {
+  if (fork && task.network !== undefined) {
+    const why =
+      "what a fork brings could send the repository's text to those hosts; use a task without `network` there";
+    return refuse(
+      "not_allowed",
+      `network: a task whose set-up reaches hosts is never run on a fork's pull request; ${why}`,
+    );
+  }
   const [first] = refuseTask(task, ceiling);
   const detail = first?.detail ?? refuseRepository(`${repository.owner}/${repository.name}`, ceiling);
   return detail === null ? null : refuse("not_allowed", detail);

@@ -8,6 +8,7 @@ import { Result } from "./result.ts";
  *
  *   POST /v1/claim          hello, and wait for an attempt        204: none yet, ask again
  *   GET  /v1/source         the source pack                       capability
+ *   CONNECT host:443        a connection of the set-up's          capability, gate not passed
  *   POST /v1/gate           the start gate's report               capability
  *   POST /v1/key            borrow the key; again to renew it     capability, gate passed
  *   POST /v1/heartbeat      renew the lease; told to stop         capability
@@ -67,6 +68,8 @@ export const Assignment = z.strictObject({
   source: SourceLayout,
   /** Commands to be run as Codex's user before there is a key; not there when there are none. */
   setup: z.array(z.string().min(1).max(limits.setupCommandCharsMax)).min(1).max(limits.setupCommandsMax).optional(),
+  /** Hosts that those commands may reach through the broker; not there when they reach none. */
+  network: z.array(z.string().max(253)).min(1).max(limits.setupHostsMax).optional(),
   /** The result brings the changed files themselves; not there when they are not wanted. */
   collect_changes: z.literal(true).optional(),
   codex: z.strictObject({

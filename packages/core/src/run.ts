@@ -3,6 +3,7 @@ import type { Ending } from "./ending.ts";
 import type { Evidence } from "./machine.ts";
 import type { GateReport, ResultFrame, SourceLayout } from "./protocol.ts";
 import type { RunRequest } from "./run-request.ts";
+import type { SetupConnection, SetupConnectionEnd } from "./setup-connection.ts";
 import type { RuleCounts } from "./safe-output/rules.ts";
 
 /** What is stored of a key: never the key itself. */
@@ -86,6 +87,8 @@ export interface RunBase {
   readonly modelCalls: number;
   /** The last time it happened; not there in records of runs whose machines nobody took back. */
   readonly takenBack?: TakenBack;
+  /** Over all attempts, in order; not there in records of runs whose set-up reached nobody. */
+  readonly setupConnections?: readonly SetupConnection[];
 }
 
 export type Run = RunBase &
@@ -143,6 +146,9 @@ export type RunEvent =
       readonly capabilityHash: string;
     }
   | (FromMachine & { readonly type: "step"; readonly step: "source_ready" | "codex_started" | "codex_exited" })
+  | (FromMachine & { readonly type: "setup_opened"; readonly id: string; readonly host: string })
+  | (FromMachine & { readonly type: "setup_extended"; readonly id: string; readonly reservedBytes: number })
+  | (FromMachine & { readonly type: "setup_closed"; readonly id: string; readonly end: Omit<SetupConnectionEnd, "at"> })
   | (FromMachine & { readonly type: "gate_passed"; readonly report: GateReport })
   | (FromMachine & { readonly type: "key_lent"; readonly hash: string })
   | (FromMachine & { readonly type: "model_called" })

@@ -12,6 +12,7 @@ const ceiling: Ceiling = {
   safetyStrategies: ["unprivileged-user", "read-only"],
   publications: ["check"],
   runMsMax: 20 * 60_000,
+  setupHosts: [],
 };
 
 function explain(text: string, over: { label?: string; fork?: boolean } = {}) {

@@ -56,6 +56,7 @@ const fields: Readonly<Record<string, keyof TaskSpec>> = {
   "working-directory": "workingDirectory",
   "codex-args": "codexArgs",
   setup: "setup",
+  network: "network",
   "allow-users": "allowUsers",
   "allow-bots": "allowBots",
   "allow-bot-users": "allowBotUsers",

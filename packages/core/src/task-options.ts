@@ -1,3 +1,4 @@
+import { isHostName } from "./host-name.ts";
 import { limits } from "./limits.ts";
 import { SafetyStrategy, Sandbox } from "./protocol.ts";
 import { didYouMean } from "./suggestion.ts";
@@ -39,6 +40,7 @@ const readers: Readonly<Record<string, (value: unknown) => Reading>> = {
   "working-directory": readPath,
   "codex-args": readArgs,
   setup: readSetup,
+  network: readNetwork,
   "allow-users": readUsers,
   "allow-bots": readAllowBots,
   "allow-bot-users": readBots,
@@ -142,6 +144,22 @@ function readSetup(value: unknown): Reading {
     }
   }
   return good({ setup: list });
+}
+
+/** Names of hosts, without port, pattern or address. */
+function readNetwork(value: unknown): Reading {
+  const names = namesOf(value);
+  if (names === null || names.length === 0 || names.length > limits.setupHostsMax) {
+    return bad(`must be a list of 1 to ${limits.setupHostsMax} hosts; without it set-up commands have no network`);
+  }
+  for (const name of names) {
+    if (!isHostName(name)) {
+      return bad(
+        `must name hosts exactly, in lower case, such as packages.example.com, not ${show(name)}: no port (it is 443), no \`*\`, no address`,
+      );
+    }
+  }
+  return good({ network: names });
 }
 
 function readUsers(value: unknown): Reading {

@@ -51,7 +51,8 @@ export const taskSchema = {
       anyOf: [{ type: "array", items: { type: "string" } }, { type: "string" }],
     },
     setup: {
-      description: "Shell commands that are run before Codex, as its user, without network.",
+      description:
+        "Shell commands that are run before Codex, as its user; without network, but for the hosts of `network`.",
       anyOf: [
         { type: "string", minLength: 1, maxLength: limits.setupCommandCharsMax },
         {
@@ -61,6 +62,15 @@ export const taskSchema = {
           items: { type: "string", minLength: 1, maxLength: limits.setupCommandCharsMax },
         },
       ],
+    },
+    network: {
+      description:
+        "Hosts that set-up commands may reach, on port 443 with TLS; the operator's `policy.setup_hosts` must name them. Never on forks.",
+      anyOf: [
+        { type: "array", minItems: 1, maxItems: limits.setupHostsMax, items: { type: "string", minLength: 4 } },
+        { type: "string", minLength: 4 },
+      ],
+      examples: [["packages.example.com"]],
     },
     "allow-users": names("Logins that may start this task without write access. Never on forks.", "octocat"),
     "allow-bots": {

@@ -14,6 +14,8 @@ export interface TaskSpec {
   readonly codexArgs: readonly string[];
   /** Shell commands that are run before Codex, as its user; not there in records of tasks without. */
   readonly setup?: readonly string[];
+  /** Hosts that those commands may reach, by exact name; not there in records of tasks without. */
+  readonly network?: readonly string[];
   readonly allowUsers: readonly string[];
   readonly allowBots: boolean;
   readonly allowBotUsers: readonly string[];

@@ -45,6 +45,7 @@ const ceiling = {
   safetyStrategies: ["unprivileged-user"],
   publications: ["comment", "check"],
   runMsMax: 3_600_000,
+  setupHosts: [],
 } as const;
 
 /** Every cell of the table, at every moment that somebody's right is looked at. */

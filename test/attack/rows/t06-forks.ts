@@ -95,6 +95,7 @@ function decide(webhook: Webhook, role: string): { allowed: boolean } {
       safetyStrategies: ["unprivileged-user"],
       publications: ["comment", "check"],
       runMsMax: 3_600_000,
+      setupHosts: [],
     },
   };
   return decidePolicy(question);

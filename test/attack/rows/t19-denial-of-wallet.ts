@@ -74,7 +74,7 @@ async function callsUntilRefused(
   tries: number,
 ): Promise<{ calls: number; code: string }> {
   const script = () => say("Fine.", { usage: { inputTokens: HUGE, outputTokens: HUGE } });
-  const broker = await startBroker(await context.redis(), script, budgets);
+  const broker = await startBroker(await context.redis(), script, { budgets });
   const end = context.atEnd(() => broker.close());
   await broker.addRun();
   const channel = await broker.addMachine();

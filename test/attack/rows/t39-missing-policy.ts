@@ -15,6 +15,7 @@ const ceiling = {
   safetyStrategies: ["unprivileged-user"],
   publications: ["comment", "check"],
   runMsMax: 3_600_000,
+  setupHosts: [],
 } as const;
 
 /** Contents that are no task file; the operator's ceiling stands above each that is one. */

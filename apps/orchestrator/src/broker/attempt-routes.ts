@@ -11,6 +11,7 @@ import {
   PROTOCOL_VERSIONS_SERVED,
   ResultFrame,
   type ResultStore,
+  type Run,
   type RunEvent,
   type RunId,
   type Sources,
@@ -23,12 +24,14 @@ import type { Authorise, Standing } from "./authorise.ts";
 import { type ClaimsDeps, createClaims } from "./claims.ts";
 import type { ModelGateway } from "./model-gateway.ts";
 import { Refusal } from "./refusal.ts";
+import type { SetupTunnels } from "./setup-tunnels.ts";
 
 export interface AttemptRoutesDeps extends ClaimsDeps {
   readonly authorise: Authorise;
   readonly results: ResultStore;
   readonly sources: Pick<Sources, "openPack">;
   readonly gateway: ModelGateway;
+  readonly tunnels: SetupTunnels;
   readonly ids: Ids;
   readonly log: Logger;
   /** The attempt calls no model any more: its credential can go. */
@@ -47,9 +50,10 @@ export function registerAttemptRoutes(app: FastifyInstance, machine: MachineId, 
     },
   };
 
-  async function tell(run: RunId, event: RunEvent): Promise<void> {
-    await records.applyToRun(run, event);
-    await deps.wakeups.wakeRun(run);
+  async function tell(id: RunId, event: RunEvent): Promise<Run> {
+    const { run } = await records.applyToRun(id, event);
+    await deps.wakeups.wakeRun(id);
+    return run;
   }
 
   app.post("/v1/claim", async (request, reply) => {
@@ -72,7 +76,12 @@ export function registerAttemptRoutes(app: FastifyInstance, machine: MachineId, 
     if (report.checks.some(({ ok }) => !ok) || report.safety_strategy !== run.request.task.safetyStrategy) {
       throw new Refusal("GATE_FAILED");
     }
-    await tell(run.id, { type: "gate_passed", report, machine });
+    // The set-up is over: nothing that it opened is open when there may be a key.
+    await deps.tunnels.cut(machine);
+    const told = await tell(run.id, { type: "gate_passed", report, machine });
+    if (told.phase === "running" && told.attempt.gate === null) {
+      throw new Refusal("SETUP_OPEN");
+    }
     return {};
   });
 
@@ -106,6 +115,7 @@ export function registerAttemptRoutes(app: FastifyInstance, machine: MachineId, 
     const { run, attempt } = await authorise.capabilityOnceGood(machine, request.headers.authorization);
     // Before it is written down, since the store may be slow or away, and after it, for what began meanwhile.
     deps.gateway.cut(machine);
+    await deps.tunnels.cut(machine);
     await tell(run.id, { type: "frozen", machine });
     deps.gateway.cut(machine);
     deps.onModelDone(run.id, attempt.epoch);
@@ -127,6 +137,7 @@ export function registerAttemptRoutes(app: FastifyInstance, machine: MachineId, 
     }
     const digest = await results.putResult(run.id, attempt.epoch, frame);
     deps.gateway.cut(machine);
+    await deps.tunnels.cut(machine);
     deps.onModelDone(run.id, attempt.epoch);
     // One may have been kept before this one came: the run ends as that one says, for that one is published.
     const kept = (await results.getResult(run.id, attempt.epoch)) ?? frame;

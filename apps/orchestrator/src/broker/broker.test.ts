@@ -59,6 +59,7 @@ async function start(issuer: IssuerConfig, more: Partial<BrokerDeps> = {}): Prom
       issuer,
     },
     budgets: noBudgets,
+    setupHosts: [],
     clock: { now: () => Date.now() },
     ids: randomIds,
     log: createLog({ level: "silent" }).log,

@@ -7,6 +7,7 @@ import {
   type IssuerConfig,
   type MachineId,
   type RunId,
+  type SetupHost,
   Secret,
 } from "@mayfly/core";
 import type { FastifyInstance } from "fastify";
@@ -28,6 +29,7 @@ import { createMachineDoor, type DoorDeps, type MachineDoor } from "./enrolment/
 import { createCredentials } from "./issuers/credentials.ts";
 import { createIssuer } from "./issuers/create-issuer.ts";
 import { createModelGateway } from "./model-gateway.ts";
+import { createSetupTunnels } from "./setup-tunnels.ts";
 import { createUpstream } from "./upstream-request.ts";
 
 const REDIS_START_MS = 30_000;
@@ -58,6 +60,8 @@ export interface BrokerDeps {
   readonly door?: DoorPlace;
   readonly model: BrokerModel;
   readonly budgets: Budgets;
+  /** Hosts that set-up commands may reach. */
+  readonly setupHosts: readonly SetupHost[];
   readonly clock: Clock;
   readonly ids: Ids;
   readonly log: Logger;
@@ -105,6 +109,7 @@ export async function buildBroker(deps: BrokerDeps): Promise<Broker> {
     log,
   });
   const authorise = createAuthorise({ store, clock });
+  const tunnels = createSetupTunnels({ authorise, records, hosts: deps.setupHosts, clock, ids, log });
   const channels = createChannels({
     authorise,
     dispatch: createDispatchClient(deps.worker),
@@ -112,6 +117,7 @@ export async function buildBroker(deps: BrokerDeps): Promise<Broker> {
     results,
     sources: createPackReader(sharedDir),
     gateway,
+    tunnels,
     wakeups,
     clock,
     ids,
@@ -161,9 +167,11 @@ export async function buildBroker(deps: BrokerDeps): Promise<Broker> {
   }
 
   function look(): void {
-    cutUnentitled({ gateway, authorise }).catch((err: unknown) =>
-      log.warn({ err }, "model calls under way could not be looked at"),
-    );
+    for (const calls of [gateway, tunnels]) {
+      cutUnentitled({ calls, authorise }).catch((err: unknown) =>
+        log.warn({ err }, "what machines have under way could not be looked at"),
+      );
+    }
     // Its end may have come to another broker.
     credentials
       .releaseEnded(isLive)

@@ -1,5 +1,7 @@
 import { chmod, rm } from "node:fs/promises";
+import type { IncomingMessage } from "node:http";
 import type { Socket } from "node:net";
+import type { Duplex } from "node:stream";
 import { type Channels, limits, type MachineId } from "@mayfly/core";
 import { fastify, type FastifyError, type FastifyInstance } from "fastify";
 import { type AttemptRoutesDeps, registerAttemptRoutes } from "./attempt-routes.ts";
@@ -101,6 +103,7 @@ export function createChannels(deps: ChannelsDeps): BrokerChannels {
     machines: () => [...open.keys()],
     async ensureClosed(machine) {
       deps.gateway.cut(machine);
+      await deps.tunnels.cut(machine);
       const opening = open.get(machine);
       if (opening === undefined) {
         return;
@@ -151,6 +154,10 @@ export function buildChannel(machine: MachineId, deps: ChannelsDeps): FastifyIns
       "the broker refused a call",
     );
     return answer(reply, refusal);
+  });
+  // CONNECT is no request with an answer, so it passes by the routes and their hooks.
+  app.server.on("connect", (request: IncomingMessage, socket: Duplex, head: Buffer) => {
+    void deps.tunnels.connect(machine, { target: request.url ?? "", headers: request.headers }, socket, head);
   });
   registerAttemptRoutes(app, machine, deps);
   registerModelRoutes(app, machine, deps);

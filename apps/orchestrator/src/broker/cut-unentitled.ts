@@ -1,17 +1,23 @@
+import type { MachineId } from "@mayfly/core";
 import type { Authorise } from "./authorise.ts";
-import type { ModelGateway } from "./model-gateway.ts";
+
+/** What machines have under way through this broker. */
+interface UnderWay {
+  machines(): readonly MachineId[];
+  cut(machine: MachineId): void | Promise<void>;
+}
 
 /**
  * A call that was good when it began ends with its attempt's rights, also while the service is away (I4). Idempotent.
  * Throws the first fault once it has looked at every machine.
  */
 export async function cutUnentitled(deps: {
-  gateway: Pick<ModelGateway, "machines" | "cut">;
+  calls: UnderWay;
   authorise: Pick<Authorise, "isEntitled">;
 }): Promise<void> {
-  const looks = deps.gateway.machines().map(async (machine) => {
+  const looks = deps.calls.machines().map(async (machine) => {
     if (!(await deps.authorise.isEntitled(machine))) {
-      deps.gateway.cut(machine);
+      await deps.calls.cut(machine);
     }
   });
   const failed = (await Promise.allSettled(looks)).find(({ status }) => status === "rejected");

@@ -24,6 +24,7 @@ const refusals = {
   ENDED: { status: 410, message: "the attempt has ended; capability and key are dead" },
   CLAIMED_BEFORE: { status: 409, message: "this machine has had its attempt" },
   GATE_FAILED: { status: 409, message: "the start gate did not pass, so no key is lent" },
+  SETUP_OPEN: { status: 503, message: "a connection of the set-up is still open, so the gate cannot pass yet" },
   RESULT_TAKEN: { status: 409, message: "a result of another epoch, or a second one, is not taken" },
   BUSY: { status: 429, message: "too many calls at once" },
   CALLS_CLOSED: { status: 400, message: "too many model calls of this machine were refused" },
@@ -35,7 +36,12 @@ const refusals = {
   NOT_SERVED: { status: 404, message: "there is nothing here" },
 } as const satisfies Record<string, { status: number; message: string }>;
 
-export type RefusalCode = keyof typeof refusals | "BUDGET_SPENT" | ModelRefusalCode | EnrolmentRefusalCode;
+export type RefusalCode =
+  | keyof typeof refusals
+  | "BUDGET_SPENT"
+  | "SETUP_REFUSED"
+  | ModelRefusalCode
+  | EnrolmentRefusalCode;
 
 /** Thrown by routes, answered as `BrokerRefusal`. Carries nothing of ours that a machine should not know. */
 export class Refusal extends Error {

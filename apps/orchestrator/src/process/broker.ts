@@ -20,7 +20,7 @@ const ANEW_MS = 5_000;
  * right on GitHub, so nothing that comes out of a machine is parsed where a token is.
  */
 export async function runBroker(terminal: Terminal, settings: BrokerSettings): Promise<number> {
-  const { stateDir, sharedDir, redisUrl, door, model, budgets } = settings;
+  const { stateDir, sharedDir, redisUrl, door, model, budgets, setupHosts } = settings;
   const { log, hide } = createLog({ level: settings.logLevel });
   for (const secret of [redisUrl, ...Object.values(model.issuer)]) {
     if (secret instanceof Secret) {
@@ -37,6 +37,7 @@ export async function runBroker(terminal: Terminal, settings: BrokerSettings): P
     ...(door === null ? {} : { door }),
     model,
     budgets,
+    setupHosts,
     clock: systemClock,
     ids: randomIds,
     log,

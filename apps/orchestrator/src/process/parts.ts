@@ -13,7 +13,7 @@ import type { Part } from "./supervise.ts";
  * @param host This host's name among those of the service.
  */
 export function brokerPart(config: Config, host: string): Omit<Part, "account"> & { settings: BrokerSettings } {
-  const { stateDir, sharedDir, redisUrl, logLevel, listen, fleet, model, budgets } = config;
+  const { stateDir, sharedDir, redisUrl, logLevel, listen, fleet, model, budgets, setupHosts } = config;
   if (model.issuer === null) {
     throw new AppError("MODEL_KEY_MISSING", "no model key is set");
   }
@@ -28,6 +28,7 @@ export function brokerPart(config: Config, host: string): Omit<Part, "account"> 
       door: fleet.provider === "ec2" ? listen.machines : null,
       model: { ...model, issuer: model.issuer },
       budgets,
+      setupHosts,
     },
   };
 }

@@ -42,6 +42,7 @@ export interface BrokerSettings {
   readonly door: Address | null;
   readonly model: BrokerModel;
   readonly budgets: Config["budgets"];
+  readonly setupHosts: Config["setupHosts"];
 }
 
 /** Where the signer has the App's private key from. */

@@ -174,6 +174,7 @@ function buildTrialBroker({ config, log }: TrialOptions, stateDir: string, redis
     // Nobody is asked: without a key of ours no call gets that far.
     model: { ...config.model, issuer: { kind: "compatible", key: null, header: "authorization", prefix: "" } },
     budgets: config.budgets,
+    setupHosts: config.setupHosts,
     ids: lendingNoKey,
   });
 }

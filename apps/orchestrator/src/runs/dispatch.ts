@@ -294,6 +294,7 @@ function assignmentOf(run: Run & { phase: "running" }, capability: string, now: 
     seconds: Math.max(1, Math.floor((run.attempt.deadline - now) / 1000)),
     source: run.source,
     ...(task.setup === undefined ? {} : { setup: [...task.setup] }),
+    ...(task.setup === undefined || task.network === undefined ? {} : { network: [...task.network] }),
     ...(task.publish.includes("patch") ? { collect_changes: true as const } : {}),
     codex: {
       prompt,

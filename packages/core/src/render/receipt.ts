@@ -5,6 +5,7 @@ import { PROTOCOL_VERSION, type GateReport } from "../protocol.ts";
 import type { Result, Usage } from "../result.ts";
 import type { Publication, Run } from "../run.ts";
 import type { LocalOrigin, PullRequestOrigin } from "../run-request.ts";
+import type { SetupConnection, SetupConnectionEnd } from "../setup-connection.ts";
 import type { TaskSpec } from "../task-spec.ts";
 import { ranAsRoot } from "./as-root.ts";
 import type { SpendFacts } from "./spend.ts";
@@ -58,6 +59,8 @@ export interface Receipt {
   readonly resultDigest: Digest | null;
   readonly publication: Publication | null;
   readonly gate: GateReport | null;
+  /** Every connection that the task's set-up had; not there where it had none. */
+  readonly setupConnections?: readonly ReceiptConnection[];
   readonly timings: {
     readonly totalMs: number;
     readonly steps: readonly { readonly step: string; readonly at: string; readonly offsetMs: number }[];
@@ -66,6 +69,16 @@ export interface Receipt {
   readonly machines: readonly ReceiptMachine[];
   /** Which machine its provider took back, and when; not there where none was. */
   readonly takenBack?: { readonly machine: MachineId; readonly epoch: number; readonly at: string };
+}
+
+/** A connection of a set-up. Its `end` is null where the broker that carried it ended first. */
+export interface ReceiptConnection {
+  readonly epoch: number;
+  readonly host: string;
+  readonly openedAt: string;
+  /** What may have left at most. */
+  readonly reservedBytes: number;
+  readonly end: (Omit<SetupConnectionEnd, "at"> & { readonly at: string }) | null;
 }
 
 /** How long each phase of the last attempt took, ms; null if it did not begin or end. */
@@ -117,6 +130,7 @@ export function renderReceipt(run: EndedRun, facts: RunFacts): Receipt {
     resultDigest: run.resultDigest,
     publication: run.phase === "done" ? run.publication : null,
     gate: run.attempt?.gate ?? null,
+    ...(run.setupConnections === undefined ? {} : { setupConnections: run.setupConnections.map(connectionOf) }),
     timings: {
       totalMs: durationOf(run),
       steps: renderSteps(run).map(({ step, at, offsetMs }) => ({ step, at: isoTime(at), offsetMs })),
@@ -125,6 +139,11 @@ export function renderReceipt(run: EndedRun, facts: RunFacts): Receipt {
     machines: machinesOf(run, facts.machines),
     ...(run.takenBack === undefined ? {} : { takenBack: { ...run.takenBack, at: isoTime(run.takenBack.at) } }),
   };
+}
+
+function connectionOf({ epoch, host, openedAt, reservedBytes, end }: SetupConnection): ReceiptConnection {
+  const ended = end === null ? null : { ...end, at: isoTime(end.at) };
+  return { epoch, host, openedAt: isoTime(openedAt), reservedBytes, end: ended };
 }
 
 /** Every machine that served the run, with what is known of it. */
