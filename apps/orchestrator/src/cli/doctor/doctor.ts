@@ -53,7 +53,7 @@ export async function doctor(terminal: Terminal, flags: DoctorFlags): Promise<nu
 }
 
 async function lookAtAll(list: Checklist, terminal: Terminal, config: Config): Promise<void> {
-  let accounts: Accounts | null = null;
+  let accounts = null as Accounts | null;
   if (terminal.isRoot) {
     const users = await list.check("users", "npm run demo makes them", () => {
       accounts = readAccounts();

@@ -68,10 +68,9 @@ function settingsFinding(config: Config) {
     return fail(wordsOf(error), GUIDE);
   }
   const { app, webhookSecrets } = config.github;
-  const secrets = webhookSecrets.length === 2 ? ", two webhook secrets" : "";
   return webhookSecrets.length === 2
     ? warn(
-        `the App ${app?.id ?? ""}${secrets}`,
+        "two webhook secrets",
         "remove github.webhook_secret_old (MAYFLY_WEBHOOK_SECRET_OLD) once GitHub signs with the new one",
       )
     : ok(app === null ? "a webhook secret is set" : `the App ${app.id}`);
@@ -84,8 +83,8 @@ async function lookAtApp(list: Checklist, config: Config, app: GitHubAppConfig):
     return;
   }
   const ask = createAsk(config, app, key);
-  let grants: AppGrants | null = null;
-  let skewMs: number | null = null;
+  let grants = null as AppGrants | null;
+  let skewMs = null as number | null;
   const seen = (headers: Record<string, unknown>): void => {
     const there = typeof headers["date"] === "string" ? Date.parse(headers["date"]) : Number.NaN;
     // It names the second that has begun.
@@ -112,13 +111,13 @@ async function lookAtApp(list: Checklist, config: Config, app: GitHubAppConfig):
       throw error;
     }
   });
-  const skew: number | null = skewMs;
+  const skew = skewMs;
   if (skew === null) {
     list.skip([CLOCK], "GitHub did not answer with its time");
   } else {
     await list.check(CLOCK, REACH_FIX, () => skewFinding(skew, "GitHub", { max: limits.clockSkewMsMax }));
   }
-  const granted: AppGrants | null = grants;
+  const granted = grants;
   if (granted === null) {
     list.skip(LATER, "GitHub did not show the App");
     return;
@@ -127,13 +126,13 @@ async function lookAtApp(list: Checklist, config: Config, app: GitHubAppConfig):
   await list.check("github events", REACH_FIX, () => eventsFinding(granted));
   await list.check("github deliveries", REACH_FIX, async () => {
     const { data } = await ask("GET /app/hook/deliveries", { per_page: DELIVERIES_MAX });
-    return deliveriesFinding(Deliveries.parse(data), systemClock.now(), (granted as AppGrants).page);
+    return deliveriesFinding(Deliveries.parse(data), systemClock.now(), granted.page);
   });
 }
 
 /** Null where there is none that signs. */
 async function lookAtKey(list: Checklist, { key }: GitHubAppConfig): Promise<AppKey | null> {
-  let opened: AppKey | null = null;
+  let opened = null as AppKey | null;
   if (key.kind === "kms") {
     await list.check("github private key", KMS_FIX, async () => {
       const { createKmsClient, openKmsAppKey } = await import("../../signer/kms-app-key.ts");

@@ -35,7 +35,7 @@ export async function lookAtQemu(
   await list.check("disk space", DISK_FIX, () => diskFinding([config.cacheDir, config.stateDir]));
   await list.check("memory", "see fleet.machines_max and fleet.memory_mib", () => memoryFinding(config));
   const settings = { image, allowEmulation: config.fleet.allowEmulation };
-  let probed: Probed | null = null;
+  let probed = null as Probed | null;
   const fix = "see the message; mayfly serve needs the same";
   const confined = await list.check(
     "confinement",
@@ -46,7 +46,7 @@ export async function lookAtQemu(
     },
     limits.doctorMachinesMs,
   );
-  const found: Probed | null = probed as Probed | null;
+  const found = probed;
   if (found === null || found.acceleration.status === "skipped") {
     list.skip(["kvm"], found === null ? `the confinement is not known: ${confined.seen}` : found.acceleration.seen);
     return;
@@ -65,7 +65,7 @@ async function qemuFinding(): Promise<Finding> {
 
 /** Null where there is none for this very source. */
 async function lookForImage(list: Checklist, cacheDir: string): Promise<Image | null> {
-  let image: Image | null = null;
+  let image = null as Image | null;
   await list.check("image", BUILD, async () => {
     const { code } = await bundleAgent();
     const found = await findImage({ cacheDir, agentBundle: code });
