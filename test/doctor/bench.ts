@@ -24,7 +24,7 @@ export interface Examined {
 }
 
 /** A model's endpoint that lists its models to whoever shows the key, and takes no other request. */
-export interface ModelList {
+interface ModelList {
   readonly url: string;
   readonly asked: { readonly line: string; readonly headers: IncomingHttpHeaders }[];
   /** What it answers from now on. */

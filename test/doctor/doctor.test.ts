@@ -1,7 +1,12 @@
 import { chmod, mkdir, writeFile } from "node:fs/promises";
+import { once } from "node:events";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { skewFinding } from "../../apps/orchestrator/src/cli/doctor/clock-skew.ts";
 import { nodeFinding } from "../../apps/orchestrator/src/cli/doctor/host-checks.ts";
+import { startEmbeddedRedis } from "../../apps/orchestrator/src/store/embedded-redis.ts";
 import { type DoctorBench, type Examined, MODEL_KEY, openDoctor, PERMISSIONS, WEBHOOK_SECRET } from "./bench.ts";
 
 let bench: DoctorBench;
@@ -196,6 +201,36 @@ describe("mayfly doctor on Redis", () => {
   });
 });
 
+describe("mayfly doctor on Mayfly's own Redis", () => {
+  it("asks the one that runs", async () => {
+    const state = join(bench.folder, "state");
+    await mkdir(state, { mode: 0o700 });
+    const own = await startEmbeddedRedis(join(state, "redis"));
+    try {
+      const { checks } = await bench.examine({ MAYFLY_REDIS_URL: "" });
+      const ofRedis = checks.filter(({ name }) => name.startsWith("redis"));
+      expect(ofRedis.map(({ status }) => status)).toEqual(ofRedis.map(() => "ok"));
+      expect(find(checks, "redis")?.seen).toMatch(/^Redis \d+\.\d+\.\d+ answers$/);
+    } finally {
+      await own.stop();
+    }
+  });
+});
+
+describe("a clock", () => {
+  it.each([
+    [500, "ok", "0.5 s ahead of"],
+    [-2_900, "ok", "2.9 s behind"],
+    [5_000, "warn", "5 s ahead of"],
+    [-31_000, "fail", "31 s behind"],
+  ])("that is %i ms ahead is %s", (skewMs, status, words) => {
+    expect(skewFinding(skewMs, "Redis", { max: 30_000 })).toMatchObject({
+      status,
+      seen: expect.stringContaining(words),
+    });
+  });
+});
+
 describe("mayfly doctor on the App", () => {
   it("fails for a permission that is missing and an event that labels need, with the page", async () => {
     const permissions = { contents: "read", pull_requests: "write", checks: "read" } as const;
@@ -335,6 +370,27 @@ describe("mayfly doctor on the model", () => {
     const led = await bench.examine();
     expect(find(led.checks, "model endpoint")).toMatchObject({ status: "warn" });
     expect(bench.github.unknownRequests).toEqual([]);
+  });
+});
+
+describe("an endpoint that never answers", () => {
+  it("is a failure with its fix once the check's time is up", async () => {
+    const silent = createServer(() => undefined).listen(0, "127.0.0.1");
+    await once(silent, "listening");
+    const { port } = silent.address() as AddressInfo;
+    try {
+      const { checks } = await bench.examine({
+        OPENAI_BASE_URL: `http://127.0.0.1:${port}/v1`,
+      });
+      expect(find(checks, "model endpoint")).toMatchObject({
+        status: "fail",
+        seen: expect.stringMatching(/no answer within 5 s|timeout/),
+        fixes: [expect.stringContaining("OPENAI_BASE_URL")],
+      });
+    } finally {
+      silent.closeAllConnections();
+      silent.close();
+    }
   });
 });
 

@@ -77,7 +77,7 @@ export function requireWebhookSecret({ roles, github }: Config): void {
  * A key in our environment is handed over as a secret, since the environments of our processes carry none. Null without
  * one: the SDK then looks for files and for the role of the host.
  */
-export function awsOf(env: Terminal["env"]): AwsCredentials | null {
+function awsOf(env: Terminal["env"]): AwsCredentials | null {
   const { AWS_ACCESS_KEY_ID: id, AWS_SECRET_ACCESS_KEY: secret, AWS_SESSION_TOKEN: session } = env;
   if (!id || !secret) {
     return null;

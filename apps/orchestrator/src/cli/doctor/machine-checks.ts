@@ -36,7 +36,7 @@ export async function lookAtQemu(
   await list.check("memory", "see fleet.machines_max and fleet.memory_mib", () => memoryFinding(config));
   const settings = { image, allowEmulation: config.fleet.allowEmulation };
   let probed = null as Probed | null;
-  const fix = "see the message; mayfly serve needs the same";
+  const fix = "mend what the message names: mayfly serve needs the same";
   const confined = await list.check(
     "confinement",
     fix,

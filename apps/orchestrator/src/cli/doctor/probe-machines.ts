@@ -7,6 +7,8 @@ import { readServiceUser } from "../../confine/service-user.ts";
 import { detectAcceleration } from "../../fleet/providers/qemu/acceleration.ts";
 import { fail, type Finding, ok, warn, wordsOf } from "./checklist.ts";
 
+const MEND = "mend what the message names: mayfly serve needs the same";
+
 /** What is tried as the user that machines are started by. */
 export interface ProbeSettings {
   /** Null where none is built: then nothing is booted. */
@@ -21,7 +23,7 @@ export interface Probed {
 
 /** Runs a confined process, and boots the image's kernel for a moment where KVM is to be had. Leaves nothing. Never throws. */
 export async function probeMachines({ image, allowEmulation }: ProbeSettings): Promise<Probed> {
-  const confinement = await confinementFinding().catch((error: unknown) => fail(wordsOf(error), "see the message"));
+  const confinement = await confinementFinding().catch((error: unknown) => fail(wordsOf(error), MEND));
   if (confinement.status === "fail") {
     return { confinement, acceleration: skipped("machines cannot be confined") };
   }
@@ -29,7 +31,7 @@ export async function probeMachines({ image, allowEmulation }: ProbeSettings): P
     return { confinement, acceleration: skipped("there is no image to boot") };
   }
   const acceleration = await accelerationFinding(image, allowEmulation).catch((error: unknown) =>
-    fail(wordsOf(error), "see the message"),
+    fail(wordsOf(error), MEND),
   );
   return { confinement, acceleration };
 }
@@ -43,8 +45,9 @@ async function confinementFinding(): Promise<Finding> {
 }
 
 async function accelerationFinding(image: Image, allowEmulation: boolean): Promise<Finding> {
-  const confine = createConfine(await readServiceUser());
-  const [why, fix] = await kvmWords();
+  const user = await readServiceUser();
+  const confine = createConfine(user);
+  const [why, fix] = await kvmWords(user.name);
   try {
     return (await detectAcceleration({ image, confine, allowEmulation })) === "kvm"
       ? ok("a machine boots with KVM")
@@ -58,7 +61,7 @@ async function accelerationFinding(image: Image, allowEmulation: boolean): Promi
 }
 
 /** Why KVM would not work, and what to do about it. */
-async function kvmWords(): Promise<[why: string, fix: string]> {
+async function kvmWords(user: string): Promise<[why: string, fix: string]> {
   const isThere = await can(constants.F_OK);
   if (!isThere) {
     return [
@@ -73,7 +76,7 @@ async function kvmWords(): Promise<[why: string, fix: string]> {
       ]
     : [
         "the service's user may not open /dev/kvm",
-        "chgrp kvm /dev/kvm && chmod 660 /dev/kvm && usermod --append --groups kvm mayfly",
+        `chgrp kvm /dev/kvm && chmod 660 /dev/kvm && usermod --append --groups kvm ${user}`,
       ];
 }
 
