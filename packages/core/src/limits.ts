@@ -131,6 +131,15 @@ export const limits = {
   /** Tries of a review whose lines GitHub refuses: without each of its ten findings, and without each of five files that have two. */
   reviewTriesMax: 15,
 
+  /** One check of `mayfly doctor`: whoever is well answers within one. Longer ones are a finding by themselves. */
+  doctorCheckMs: 5 * SECOND,
+  /** A look at what makes machines: a machine that boots for the probe, or EC2's listings, which are read again when it is busy. */
+  doctorMachinesMs: 15 * SECOND,
+  /** Clocks that differ by more are wrong; HTTP's dates are whole seconds, so no less can be seen. */
+  clockSkewMs: 3 * SECOND,
+  /** GitHub takes no App's proof from a clock that is a minute ahead; half of it is left for whatever else. */
+  clockSkewMsMax: 30 * SECOND,
+
   /** A machine's console log on the host. */
   consoleBytesMax: 1 * MIB,
   /** Finished runs in Redis; the archive keeps them longer. */
