@@ -54,6 +54,10 @@ export const limits = {
   finalMessageBytesMax: 256 * KIB,
   /** Structured output. */
   structuredBytesMax: 256 * KIB,
+  /** Schemas in schemas of a task: the model's API takes ten levels of objects, each of which is a few of these. */
+  outputSchemaDepthMax: 64,
+  /** Looks at a value when an answer is held to its schema: below a second. A value is looked at once but for alternatives. */
+  outputFitStepsMax: 500_000,
   /** A patch a person can still read. */
   patchBytesMax: 4 * MIB,
   /** Files of a patch that may be applied: more is a migration, and nobody reads it before they apply it. */

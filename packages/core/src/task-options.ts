@@ -1,4 +1,5 @@
 import { limits } from "./limits.ts";
+import { readOutputSchema } from "./output-schema.ts";
 import { SafetyStrategy, Sandbox } from "./protocol.ts";
 import { didYouMean } from "./suggestion.ts";
 import { parseCodexArgs } from "./task-args.ts";
@@ -83,20 +84,9 @@ function choice<T extends string>(value: unknown, words: readonly T[], set: (wor
 }
 
 function readSchema(value: unknown): Reading {
-  const schema = typeof value === "string" ? fromJson(value) : value;
-  if (typeof schema !== "object" || schema === null || Array.isArray(schema)) {
-    return bad("must be a JSON Schema: a YAML mapping, or a text with a JSON object");
-  }
-  const outputSchema = JSON.stringify(schema);
-  return outputSchema.length <= limits.taskBytesMax ? good({ outputSchema }) : bad("is too long");
-}
-
-function fromJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return null;
-  }
+  const isMapping = typeof value === "object" && value !== null && !Array.isArray(value);
+  const read = readOutputSchema(typeof value === "string" ? value : isMapping ? JSON.stringify(value) : "");
+  return read.ok ? good({ outputSchema: JSON.stringify(read.schema) }) : bad(read.problem);
 }
 
 function readPath(value: unknown): Reading {
