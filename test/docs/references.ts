@@ -86,6 +86,7 @@ const endings: Record<EndingCode, { readonly group: keyof typeof groups; readonl
   operator: { group: "person", outcomes: ["cancelled"] },
   installation_gone: { group: "person", outcomes: ["cancelled"] },
   pushed: { group: "person", outcomes: ["superseded"] },
+  drafted: { group: "person", outcomes: ["cancelled"] },
   base_changed: { group: "person", outcomes: ["superseded"] },
   newer_run: { group: "person", outcomes: ["superseded"] },
   answer_withheld: { group: "publishing", outcomes: ["failed"] },

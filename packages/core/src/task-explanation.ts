@@ -61,6 +61,7 @@ const fields: Readonly<Record<string, keyof TaskSpec>> = {
   "allow-bot-users": "allowBotUsers",
   publish: "publish",
   timeout: "timeoutMs",
+  "on-draft": "onDraft",
 };
 
 /**
@@ -108,7 +109,8 @@ export function explainTask(asked: {
 function explainOptions(task: TaskSpec, places: ReadonlyMap<string, Place>, ceiling: Ceiling): ExplainedOption[] {
   return Object.entries(fields).map(([option, field]) => {
     const place = places.get(option) ?? null;
-    const value = field === "timeoutMs" ? span(task.timeoutMs) : (task[field] ?? []);
+    const value =
+      field === "timeoutMs" ? span(task.timeoutMs) : (task[field] ?? (field === "onDraft" ? "continue" : []));
     return { option, value, from: sourceOf({ option, task, place, ceiling }), place };
   });
 }

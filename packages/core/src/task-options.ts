@@ -3,7 +3,7 @@ import { readOutputSchema } from "./output-schema.ts";
 import { SafetyStrategy, Sandbox } from "./protocol.ts";
 import { didYouMean } from "./suggestion.ts";
 import { parseCodexArgs } from "./task-args.ts";
-import type { Publish, TaskSpec } from "./task-spec.ts";
+import type { OnDraft, Publish, TaskSpec } from "./task-spec.ts";
 
 /** What a task file sets; everything else is the service's default. */
 export type TaskOptions = Partial<Omit<TaskSpec, "name">>;
@@ -14,6 +14,7 @@ type Reading = { readonly ok: true; readonly options: TaskOptions } | { readonly
 /** Efforts the CLI (0.169.0) knows; which of them a model takes is for the model to say. */
 export const efforts = ["none", "minimal", "low", "medium", "high", "xhigh", "max", "ultra"] as const;
 export const publications = ["comment", "check", "review", "patch"] as const satisfies readonly Publish[];
+export const draftChoices = ["cancel", "continue"] as const satisfies readonly OnDraft[];
 
 /** As in the assignment (protocol.ts), and with nothing in it that a shell, a log or a URL could take amiss. */
 const MODEL = /^[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}$/;
@@ -45,6 +46,7 @@ const readers: Readonly<Record<string, (value: unknown) => Reading>> = {
   "allow-bot-users": readBots,
   publish: readPublish,
   timeout: readTimeout,
+  "on-draft": (value) => choice(value, draftChoices, (onDraft) => ({ onDraft })),
 };
 
 export const optionNames: readonly string[] = Object.keys(readers);

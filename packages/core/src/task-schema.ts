@@ -1,6 +1,6 @@
 import { limits } from "./limits.ts";
 import { SafetyStrategy, Sandbox } from "./protocol.ts";
-import { efforts, publications } from "./task-options.ts";
+import { draftChoices, efforts, publications } from "./task-options.ts";
 
 const names = (what: string, example: string) => ({
   description: `${what} A list, or one text with commas.`,
@@ -82,6 +82,11 @@ export const taskSchema = {
       type: "string",
       pattern: "^[0-9]{1,6}[smh]$",
       default: "30m",
+    },
+    "on-draft": {
+      description: "What becomes of a live run when its pull request is made a draft.",
+      enum: draftChoices,
+      default: "continue",
     },
   },
 } as const;

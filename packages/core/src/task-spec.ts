@@ -19,7 +19,12 @@ export interface TaskSpec {
   readonly allowBotUsers: readonly string[];
   readonly publish: readonly Publish[];
   readonly timeoutMs: number;
+  /** What becomes of a live run when its pull request is made a draft; without: it goes on. */
+  readonly onDraft?: OnDraft;
 }
+
+/** What becomes of a live run when its pull request is made a draft. */
+export type OnDraft = "cancel" | "continue";
 
 /** What a task may put on GitHub. */
 export type Publish = "comment" | "check" | "review" | "patch";
