@@ -62,6 +62,7 @@ const groups = {
 /** Each code's group, and the outcomes it comes with. Complete by its type. */
 const endings: Record<EndingCode, { readonly group: keyof typeof groups; readonly outcomes: readonly Outcome[] }> = {
   task_missing: { group: "policy", outcomes: ["refused"] },
+  task_off: { group: "policy", outcomes: ["refused"] },
   task_invalid: { group: "policy", outcomes: ["refused"] },
   actor_lacks_write: { group: "policy", outcomes: ["refused"] },
   bot_not_allowed: { group: "policy", outcomes: ["refused"] },

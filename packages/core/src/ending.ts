@@ -78,7 +78,11 @@ export const endingTexts = {
   },
   task_missing: {
     title: "Not started: there is no task file for this label",
-    fix: "Add the named file to the default branch.",
+    fix: "Add the named file to the default branch, or to that of the organisation's repository .github.",
+  },
+  task_off: {
+    title: "Not started: the task is switched off",
+    fix: "Take `enabled: false` out of the named file, then ask again.",
   },
   task_invalid: {
     title: "Not started: the task file has a mistake",

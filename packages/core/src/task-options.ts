@@ -30,6 +30,12 @@ const TIMEOUT_MS_MAX = 24 * 60 * 60 * 1_000;
 
 /** Every option of a task file, named as in codex-action where it means the same. */
 const readers: Readonly<Record<string, (value: unknown) => Reading>> = {
+  enabled: (value) => {
+    if (typeof value !== "boolean") {
+      return bad("must be true or false");
+    }
+    return good(value ? {} : { enabled: false });
+  },
   model: (value) =>
     typeof value === "string" && MODEL.test(value)
       ? good({ model: value })

@@ -19,6 +19,11 @@ export const taskSchema = {
   type: "object",
   additionalProperties: false,
   properties: {
+    enabled: {
+      description: "False switches the task off, and the organisation's default of that name with it.",
+      type: "boolean",
+      default: true,
+    },
     model: {
       description: "The model's name. Default: the operator's.",
       type: "string",
