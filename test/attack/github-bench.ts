@@ -12,7 +12,7 @@ import {
   type MachineId,
 } from "@mayfly/core";
 import { Octokit } from "@octokit/core";
-import type { GitHubApp } from "../../apps/orchestrator/src/github/app.ts";
+import { type GitHubApp, mintRequestOf } from "../../apps/orchestrator/src/github/app.ts";
 import { createPullRequestReader, type PullRequestReader } from "../../apps/orchestrator/src/github/pull-requests.ts";
 import { randomIds } from "../../apps/orchestrator/src/host/ids.ts";
 import { createLog } from "../../apps/orchestrator/src/host/log.ts";
@@ -144,8 +144,8 @@ export async function openGitHub(
 
 /** As the service's own, but that its client does not wait between requests, as one that GitHub limits must. */
 function appOf(signer: Signer, url: string, log: ReturnType<typeof createLog>["log"]): GitHubApp {
-  const withToken: GitHubApp["withToken"] = async (purpose, { installation, repository }, use) => {
-    const { token } = await signer.mint({ purpose, installation, repository: repository.id });
+  const withToken: GitHubApp["withToken"] = async (purpose, place, use) => {
+    const { token } = await signer.mint(mintRequestOf(purpose, place));
     try {
       return await namingFaults(() => use(token));
     } finally {

@@ -148,7 +148,7 @@ describe("commands", () => {
   it("and flags that are unknown are noticed", async () => {
     expect(await unknownIn("run local --prompt x --fast /tmp")).toEqual(["run local: --fast"]);
     expect(await unknownIn("run away")).toEqual(["run away"]);
-    expect(await unknownIn("doctor")).toEqual(["doctor"]);
+    expect(await unknownIn("dentist")).toEqual(["dentist"]);
     expect(await unknownIn("serve --config file")).toEqual([]);
   });
 });

@@ -62,6 +62,7 @@ const groups = {
 /** Each code's group, and the outcomes it comes with. Complete by its type. */
 const endings: Record<EndingCode, { readonly group: keyof typeof groups; readonly outcomes: readonly Outcome[] }> = {
   task_missing: { group: "policy", outcomes: ["refused"] },
+  task_off: { group: "policy", outcomes: ["refused"] },
   task_invalid: { group: "policy", outcomes: ["refused"] },
   actor_lacks_write: { group: "policy", outcomes: ["refused"] },
   bot_not_allowed: { group: "policy", outcomes: ["refused"] },
@@ -86,6 +87,7 @@ const endings: Record<EndingCode, { readonly group: keyof typeof groups; readonl
   operator: { group: "person", outcomes: ["cancelled"] },
   installation_gone: { group: "person", outcomes: ["cancelled"] },
   pushed: { group: "person", outcomes: ["superseded"] },
+  drafted: { group: "person", outcomes: ["cancelled"] },
   base_changed: { group: "person", outcomes: ["superseded"] },
   newer_run: { group: "person", outcomes: ["superseded"] },
   answer_withheld: { group: "publishing", outcomes: ["failed"] },

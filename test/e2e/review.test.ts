@@ -5,20 +5,12 @@ import type { Conversation } from "../fakes/model/conversation.ts";
 import { diffCommand } from "../fakes/model/reviewer.ts";
 import { run, say, type Turn } from "../fakes/model/script.ts";
 import type { PullView } from "../fakes/github/views.ts";
+import { finding } from "../safe-output/reviews.ts";
 import { startWorld, type TestWorld } from "../support/world.ts";
 import { ended, endingOf, label, leave, openPull, published, RUN_MS } from "./scene.ts";
 
 const TASK = "---\ntimeout: 10m\npublish: [comment, check, review]\n---\nReview what this pull request changes.\n";
-const FINDING = {
-  path: "README.md",
-  line: 3,
-  start_line: null,
-  side: null,
-  severity: "high",
-  title: "Too short",
-  body: "Say more, @maintainer.",
-  suggestion: "Much more.",
-};
+const FINDING = { ...finding, body: "Say more, @maintainer." };
 const MENDED = { ...FINDING, line: 2, severity: "medium", title: "Empty", suggestion: null };
 const REVIEW = {
   summary: "It says more than before.",

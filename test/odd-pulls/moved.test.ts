@@ -62,6 +62,28 @@ describe("a repository that is renamed while a run goes on", () => {
   });
 });
 
+describe("a pull request that is made a draft while a run goes on", () => {
+  it.each([
+    [
+      "ends the run of a task that asks for it",
+      "cancel",
+      "cancelled drafted: maintainer made the pull request a draft",
+      1,
+    ],
+    ["leaves the run of a task that says so", "continue", "queued", 0],
+    ["leaves the run of a task that says nothing", null, "queued", 0],
+  ])("%s", async (_, choice, end, count) => {
+    const text = choice === null ? REVIEW_TASK : REVIEW_TASK.replace("---", `---\non-draft: ${choice}`);
+    const pull = await bench.open(`drafted-${choice}`, { tasks: { [LABEL]: text } });
+    const found = await label(bench, pull);
+    await bench.github.convertToDraft(pull, by);
+    const record = await bench.handOver("pull_request", undefined, "converted_to_draft");
+    expect(record).toMatchObject({ state: "applied", reason: `drafted: runs ended: ${count}` });
+    const now = (await bench.store.loadRun(found.run.id))?.value ?? found.run;
+    expect(endOf({ ...found, run: now })).toBe(end);
+  });
+});
+
 describe("a pull request that is sent to another base branch", () => {
   const open = async (name: string) => {
     const pull = await bench.open(name, { tasks });

@@ -48,6 +48,17 @@ describe("an answer that is a review", () => {
     expect(comments[0]?.body).toContain("All is well.");
   });
 
+  it("is none when it does not fit the stricter schema of the task itself", async () => {
+    const { run, pull } = await wantingReview(bench);
+    const task = { ...run.request.task, outputSchema: '{"properties":{"findings":{"maxItems":1}}}' };
+    const own = { ...run, request: { ...run.request, task } };
+    await publisherOf(bench, () => asReview([finding, finding])).publisher.publish(own);
+    const { reviews, comments } = bench.github.pullRequest(pull);
+    expect(reviews).toEqual([]);
+    expect(comments[0]?.body).toContain("at `/findings` there must be at most 1 items, and there are 2");
+    expect(comments[0]?.body).not.toContain("the shape of a review");
+  });
+
   it("is not shown when the head has moved", async () => {
     const { run, pull } = await wantingReview(bench);
     await bench.github.push(pull, { files: { "README.md": "# Other\n" } });
@@ -112,15 +123,16 @@ describe("an answer that is a review", () => {
 });
 
 describe("structured output that is no review", () => {
-  const answering = async (text: string) => {
+  const answering = async (text: string, outputSchema = '{"type":"object"}') => {
     const { run, pull } = await ready(bench);
-    const task = { ...run.request.task, outputSchema: '{"type":"object"}' };
+    const task = { ...run.request.task, outputSchema };
     const said: Result["structured"] = { state: "present", text };
     const { publisher } = publisherOf(bench, () =>
       factsOf((result) => ({ ...result, final_message: said, structured: said })),
     );
     const event = await publisher.publish({ ...run, request: { ...run.request, task } });
-    return { event, publisher, run, check: bench.github.pullRequest(pull).checkRuns[0] };
+    const { checkRuns, comments } = bench.github.pullRequest(pull);
+    return { event, publisher, run, check: checkRuns[0], comment: comments[0] };
   };
 
   it("is data in the details of the check, in one fence", async () => {
@@ -128,6 +140,22 @@ describe("structured output that is no review", () => {
     expect(check?.output.text).toContain(
       '```json\n{\n  "ok": true,\n  "note": "\\u0060\\u0060\\u0060\\n/merge"\n}\n```',
     );
+    expect(bench.github.contractViolations).toEqual([]);
+  });
+
+  it("is not shown as data when it does not fit its schema: check and comment say where, and the answer stays plain", async () => {
+    const schema = '{"type":"object","properties":{"risk":{"enum":["low","high"]}},"additionalProperties":false}';
+    const { event, check, comment } = await answering('{"risk":"none at all"}', schema);
+    const words = "at `/risk` there must be one of the 2 values that the schema names.";
+    expect(event).toMatchObject({ type: "published" });
+    expect(check?.output.text).toBe(
+      `The structured output is not shown: it does not fit the task's output schema: ${words}`,
+    );
+    expect(comment?.body).toContain(`The answer does not fit the task's output schema: ${words}`);
+    expect(comment?.body).toContain("none at all");
+    const fitting = await answering('{"risk":"low"}', schema);
+    expect(fitting.check?.output.text).toContain('"risk": "low"');
+    expect(fitting.comment?.body).not.toContain("does not fit");
     expect(bench.github.contractViolations).toEqual([]);
   });
 

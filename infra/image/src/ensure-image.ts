@@ -21,7 +21,7 @@ import type { Manifest } from "./manifest.ts";
 import { rootRecipeDigest } from "./recipe.ts";
 import { checkTools } from "./tools.ts";
 import { markUsed } from "./uses.ts";
-import { type Image, readImage, verifyImage } from "./verify.ts";
+import { type Image, readImage, type Verification, verifyImage } from "./verify.ts";
 
 export interface EnsureImageOptions {
   /** See `defaultCacheDir`. */
@@ -72,6 +72,21 @@ export async function ensureImage(options: EnsureImageOptions): Promise<Image> {
   await markUsed(cacheDir, "image", hex);
   report("done", `Built ${image.digest}`);
   return image;
+}
+
+/**
+ * The image for this source, this lock and this agent if it was built: nothing is built or written.
+ *
+ * @returns Null where there is none; what is wrong with one that is damaged (its files' sizes, not their content).
+ */
+export async function findImage(options: {
+  readonly cacheDir: string;
+  readonly agentBundle: Uint8Array;
+}): Promise<Verification | null> {
+  const { cacheDir, agentBundle: agent } = options;
+  const request: Request = { agent, lock: await readLock(), scripts: await readGuestScripts("qemu") };
+  const known = await readPointer(cachePaths(cacheDir).pointer("image", requestKey(request)));
+  return known === null ? null : readImage(cachePaths(cacheDir).image(known));
 }
 
 /**

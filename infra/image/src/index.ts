@@ -1,7 +1,7 @@
 export { bundleAgent } from "./agent-bundle.ts";
 export { defaultCacheDir } from "./cache.ts";
 export { type Ec2Disk, ensureEc2Disk, type EnsureEc2DiskOptions } from "./ensure-ec2-disk.ts";
-export { ensureImage, type EnsureImageOptions, lockImage } from "./ensure-image.ts";
+export { ensureImage, type EnsureImageOptions, findImage, lockImage } from "./ensure-image.ts";
 export type { BuildProgress } from "./ensure-layer.ts";
 export { kernelCommandLine } from "./kernel-command-line.ts";
 export { compareWithLock, type ImageLock, lockPath, type Substitution } from "./lock.ts";

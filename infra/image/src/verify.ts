@@ -79,7 +79,6 @@ export async function readImage(dir: string): Promise<Verification> {
 const checks = new Map<string, Promise<Verification>>();
 /** An orchestrator knows a handful of images. */
 const CHECKS_MAX = 100;
-
 /** A build from the same layer adds a name to a shared file, which changes what `stat` says of it and not one byte. */
 const CHECKS_OF_ONE_MAX = 5;
 
@@ -113,7 +112,7 @@ export async function openImage(dir: string, expected: Digest): Promise<Image> {
   }
   throw new AppError(
     "IMAGE_INVALID",
-    `The files of the image in ${dir} changed during each of ${String(CHECKS_OF_ONE_MAX)} checks`,
+    `The files of the image in ${dir} changed during each of ${CHECKS_OF_ONE_MAX} checks`,
   );
 }
 

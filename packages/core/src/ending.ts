@@ -57,6 +57,10 @@ export const endingTexts = {
   label_removed: { title: "Cancelled: the label was removed", fix: "Ask again to start anew." },
   cancel_asked: { title: "Cancelled by a comment", fix: "Ask again to start anew." },
   closed: { title: "Cancelled: the pull request was closed", fix: "Reopen it and ask again." },
+  drafted: {
+    title: "Cancelled: the pull request was made a draft",
+    fix: "Ask again when it is ready, or set on-draft to continue in the task file.",
+  },
   operator: { title: "Cancelled by an operator", fix: "Ask again to start anew." },
   pushed: { title: "Superseded: new commits were pushed", fix: "Ask again to run on the new head." },
   base_changed: {
@@ -74,7 +78,11 @@ export const endingTexts = {
   },
   task_missing: {
     title: "Not started: there is no task file for this label",
-    fix: "Add the named file to the default branch.",
+    fix: "Add the named file to the default branch, or to that of the organisation's repository .github.",
+  },
+  task_off: {
+    title: "Not started: the task is switched off",
+    fix: "Take `enabled: false` out of the named file, then ask again.",
   },
   task_invalid: {
     title: "Not started: the task file has a mistake",

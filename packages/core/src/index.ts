@@ -58,6 +58,7 @@ export * from "./result.ts";
 export { parseReview, type Review, reviewSchema, textsOfReview } from "./review.ts";
 export { type FindingComment, matchFindings, placeOpen } from "./review-open.ts";
 export { type DiffFile, type PlacedFinding, type PlacedReview, placeReview, placeWithout } from "./review-place.ts";
+export { sayMisfit, structuredMisfit } from "./output-misfit.ts";
 export * from "./run-request.ts";
 export * from "./run.ts";
 export * from "./safe-output/find-secrets.ts";

@@ -55,6 +55,10 @@ export const limits = {
   finalMessageBytesMax: 256 * KIB,
   /** Structured output. */
   structuredBytesMax: 256 * KIB,
+  /** Schemas in schemas of a task: the model's API takes ten levels of objects, each of which is a few of these. */
+  outputSchemaDepthMax: 64,
+  /** Looks at a value when an answer is held to its schema: below a second. A value is looked at once but for alternatives. */
+  outputFitStepsMax: 500_000,
   /** A patch a person can still read. */
   patchBytesMax: 4 * MIB,
   /** Files of a patch that may be applied: more is a migration, and nobody reads it before they apply it. */
@@ -148,6 +152,15 @@ export const limits = {
   findingsFoldedMax: 100,
   /** Tries of a review whose lines GitHub refuses: without each of its ten findings, and without each of five files that have two. */
   reviewTriesMax: 15,
+
+  /** One check of `mayfly doctor`: whoever is well answers within one. Longer ones are a finding by themselves. */
+  doctorCheckMs: 5 * SECOND,
+  /** A look at what makes machines: a machine that boots for the probe, or EC2's listings, which are read again when it is busy. */
+  doctorMachinesMs: 15 * SECOND,
+  /** Clocks that differ by more are wrong; HTTP's dates are whole seconds, so no less can be seen. */
+  clockSkewMs: 3 * SECOND,
+  /** GitHub takes no App's proof from a clock that is a minute ahead; half of it is left for whatever else. */
+  clockSkewMsMax: 30 * SECOND,
 
   /** A machine's console log on the host. */
   consoleBytesMax: 1 * MIB,

@@ -141,12 +141,22 @@ describe("decidePolicy", () => {
     expect(refusal({ task: null })).toEqual({
       outcome: "refused",
       code: "task_missing",
-      detail: `add ${PATH} to the default branch`,
+      detail: `add ${PATH} to the default branch; it is neither there nor in example/.github, as far as the App can read it`,
     });
     expect(refusal({ label: "codex-a..b", task: null })).toMatchObject({
       code: "task_missing",
       detail: expect.stringContaining("rename"),
     });
+  });
+
+  it("names the file that switches its task off, also the organisation's", () => {
+    const task = parseTaskFile("---\nenabled: false\n---\n");
+    const detail = ".github/codex/labels/codex-review.md says enabled: false";
+    expect(refusal({ task })).toEqual({ outcome: "refused", code: "task_off", detail });
+    const path = ".github/codex/labels/codex-review.md";
+    const ids = { commit: "a".repeat(40), blob: "b".repeat(40) };
+    const taskSource = { from: "organisation", owner: "example", name: ".github", path, ...ids } as const;
+    expect(refusal({ task, taskSource })?.detail).toBe(`example/.github/${detail}`);
   });
 
   it("names the first mistakes of a broken file, and counts the rest", () => {

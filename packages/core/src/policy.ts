@@ -2,7 +2,7 @@ import { type Ceiling, refuseLabel, refuseRepository, refuseTask, taskDefaults }
 import type { Ending, EndingCode } from "./ending.ts";
 import type { Instant } from "./ids.ts";
 import { limits } from "./limits.ts";
-import type { Actor, Repository } from "./run-request.ts";
+import type { Actor, Repository, TaskSource } from "./run-request.ts";
 import { resolveTask, type TaskDefaults, type TaskFile, taskPath } from "./task-file.ts";
 import type { TaskSpec } from "./task-spec.ts";
 
@@ -22,8 +22,10 @@ export interface PolicyQuestion {
   readonly labelledAt: Instant;
   /** True when the person named this very head, and not whatever it was. */
   readonly headNamed?: boolean;
-  /** The label's file on the default branch; null if there is none. */
+  /** The label's file on the default branch, or the organisation's; null if there is none. */
   readonly task: TaskFile | null;
+  /** Where that file was read; not there or null if nobody asks from where. */
+  readonly taskSource?: TaskSource | null;
   /** The service's model for tasks that name none. */
   readonly modelDefault: string;
   readonly ceiling: Ceiling;
@@ -50,7 +52,10 @@ export function decidePolicy(question: PolicyQuestion): PolicyDecision {
   if (foreign !== null) {
     return refuse("not_allowed", foreign);
   }
-  const read = readTask(label, question.task, taskDefaults(ceiling, modelDefault));
+  const read = readTask(label, question.task, taskDefaults(ceiling, modelDefault), {
+    owner: question.repository.owner,
+    source: question.taskSource ?? null,
+  });
   if (!read.ok) {
     return { allowed: false, ending: read.ending };
   }
@@ -67,6 +72,7 @@ export function readTask(
   label: string,
   file: TaskFile | null,
   defaults: TaskDefaults,
+  asked: { readonly owner: string; readonly source: TaskSource | null } | null = null,
 ):
   | { readonly ok: true; readonly task: TaskSpec; readonly path: string }
   | { readonly ok: false; readonly ending: Ending } {
@@ -76,11 +82,18 @@ export function readTask(
     return { ok: false, ending: refused("task_missing", detail) };
   }
   if (file === null) {
-    return { ok: false, ending: refused("task_missing", `add ${named.path} to the default branch`) };
+    const also =
+      asked === null ? "" : `; it is neither there nor in ${asked.owner}/.github, as far as the App can read it`;
+    return { ok: false, ending: refused("task_missing", `add ${named.path} to the default branch${also}`) };
   }
-  return file.ok
-    ? { ok: true, task: resolveTask(label, file.options, defaults), path: named.path }
-    : { ok: false, ending: refused("task_invalid", mistakes(named.path, file)) };
+  const { source } = asked ?? { source: null };
+  const path = source?.from === "organisation" ? `${source.owner}/${source.name}/${named.path}` : named.path;
+  if (!file.ok) {
+    return { ok: false, ending: refused("task_invalid", mistakes(path, file)) };
+  }
+  return file.options.enabled === false
+    ? { ok: false, ending: refused("task_off", `${path} says enabled: false`) }
+    : { ok: true, task: resolveTask(label, file.options, defaults), path };
 }
 
 function mistakes(path: string, file: TaskFile & { ok: false }): string {

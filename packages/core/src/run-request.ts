@@ -63,6 +63,24 @@ export interface LocalOrigin {
   readonly path: string;
 }
 
+/** Where a task's file was read: in the repository itself, or in the repository `.github` of its owner. */
+export interface TaskSource {
+  readonly from: "repository" | "organisation";
+  readonly owner: string;
+  readonly name: string;
+  readonly path: string;
+  /** The commit of the default branch at that moment. */
+  readonly commit: string;
+  /** Git's id of the file's bytes. */
+  readonly blob: string;
+}
+
+/** In one line, of hostile text: escape it to show it. */
+export function taskSourceText({ from, owner, name, path, commit, blob }: TaskSource): string {
+  const whose = from === "organisation" ? "the organisation's default" : "the repository's own";
+  return `${whose}, ${owner}/${name}/${path} at commit ${commit}, blob ${blob}`;
+}
+
 /** What a run was asked to do, unchanged to its end. */
 export interface RunRequest {
   readonly origin: PullRequestOrigin | LocalOrigin;
@@ -70,6 +88,8 @@ export interface RunRequest {
   readonly task: TaskSpec;
   /** Of the task file's bytes as read from the default branch, or of the prompt typed; null if there was none to read. */
   readonly taskDigest: Digest | null;
+  /** Not there in older records, in those of local runs, and where no file was read. */
+  readonly taskSource?: TaskSource;
   /** The whole prompt as Codex gets it; empty for a run that was refused. */
   readonly prompt: string;
 }

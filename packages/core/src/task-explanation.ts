@@ -48,6 +48,7 @@ const EXAMPLE_NONCE = "example0example0";
 
 /** Each option by its name in task files, with its field of a task. */
 const fields: Readonly<Record<string, keyof TaskSpec>> = {
+  enabled: "enabled",
   model: "model",
   effort: "effort",
   sandbox: "sandbox",
@@ -62,6 +63,7 @@ const fields: Readonly<Record<string, keyof TaskSpec>> = {
   "allow-bot-users": "allowBotUsers",
   publish: "publish",
   timeout: "timeoutMs",
+  "on-draft": "onDraft",
 };
 
 /**
@@ -109,9 +111,22 @@ export function explainTask(asked: {
 function explainOptions(task: TaskSpec, places: ReadonlyMap<string, Place>, ceiling: Ceiling): ExplainedOption[] {
   return Object.entries(fields).map(([option, field]) => {
     const place = places.get(option) ?? null;
-    const value = field === "timeoutMs" ? span(task.timeoutMs) : (task[field] ?? []);
+    const value = valueOf(task, field);
     return { option, value, from: sourceOf({ option, task, place, ceiling }), place };
   });
+}
+
+function valueOf(task: TaskSpec, field: keyof TaskSpec): unknown {
+  switch (field) {
+    case "timeoutMs":
+      return span(task.timeoutMs);
+    case "enabled":
+      return task.enabled ?? true;
+    case "onDraft":
+      return task.onDraft ?? "continue";
+    default:
+      return task[field] ?? [];
+  }
 }
 
 function sourceOf(asked: { option: string; task: TaskSpec; place: Place | null; ceiling: Ceiling }): string {

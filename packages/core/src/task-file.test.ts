@@ -143,6 +143,11 @@ describe("parseTaskFile", () => {
     ["sandbox: writable", "2:1", /read-only, workspace-write or danger-full-access/],
     ["safety-strategy: none", "2:1", /must be unprivileged-user, drop-sudo, read-only or unsafe/],
     ["output-schema: [1]", "2:1", /must be a JSON Schema/],
+    [
+      "output-schema: { properties: { a: { pattern: x } } }",
+      "2:1",
+      /output-schema has \/properties\/a\/pattern, to which/,
+    ],
     ["output-schema: '{oops'", "2:1", /must be a JSON Schema/],
     ["output-schema: 'null'", "2:1", /must be a JSON Schema/],
     ["working-directory: ../x", "2:1", /stay inside/],

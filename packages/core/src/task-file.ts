@@ -141,7 +141,8 @@ const PROBLEMS_MAX = 20;
 function withPrompt(options: TaskOptions, lines: readonly string[], from: number): TaskFile {
   const below = lines.slice(from);
   const prompt = below.join("\n").trim();
-  if (prompt === "") {
+  // A file that only switches a task off has nothing to ask.
+  if (prompt === "" && options.enabled !== false) {
     return fail({
       line: Math.min(from + 1, lines.length),
       column: 1,

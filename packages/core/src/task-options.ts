@@ -1,9 +1,10 @@
 import { isHostName } from "./host-name.ts";
 import { limits } from "./limits.ts";
+import { readOutputSchema } from "./output-schema.ts";
 import { SafetyStrategy, Sandbox } from "./protocol.ts";
 import { didYouMean } from "./suggestion.ts";
 import { parseCodexArgs } from "./task-args.ts";
-import type { Publish, TaskSpec } from "./task-spec.ts";
+import type { OnDraft, Publish, TaskSpec } from "./task-spec.ts";
 
 /** What a task file sets; everything else is the service's default. */
 export type TaskOptions = Partial<Omit<TaskSpec, "name">>;
@@ -14,6 +15,7 @@ type Reading = { readonly ok: true; readonly options: TaskOptions } | { readonly
 /** Efforts the CLI (0.169.0) knows; which of them a model takes is for the model to say. */
 export const efforts = ["none", "minimal", "low", "medium", "high", "xhigh", "max", "ultra"] as const;
 export const publications = ["comment", "check", "review", "patch"] as const satisfies readonly Publish[];
+export const draftChoices = ["cancel", "continue"] as const satisfies readonly OnDraft[];
 
 /** As in the assignment (protocol.ts), and with nothing in it that a shell, a log or a URL could take amiss. */
 const MODEL = /^[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}$/;
@@ -29,6 +31,12 @@ const TIMEOUT_MS_MAX = 24 * 60 * 60 * 1_000;
 
 /** Every option of a task file, named as in codex-action where it means the same. */
 const readers: Readonly<Record<string, (value: unknown) => Reading>> = {
+  enabled: (value) => {
+    if (typeof value !== "boolean") {
+      return bad("must be true or false");
+    }
+    return good(value ? {} : { enabled: false });
+  },
   model: (value) =>
     typeof value === "string" && MODEL.test(value)
       ? good({ model: value })
@@ -46,6 +54,7 @@ const readers: Readonly<Record<string, (value: unknown) => Reading>> = {
   "allow-bot-users": readBots,
   publish: readPublish,
   timeout: readTimeout,
+  "on-draft": (value) => choice(value, draftChoices, (onDraft) => ({ onDraft })),
 };
 
 export const optionNames: readonly string[] = Object.keys(readers);
@@ -85,20 +94,9 @@ function choice<T extends string>(value: unknown, words: readonly T[], set: (wor
 }
 
 function readSchema(value: unknown): Reading {
-  const schema = typeof value === "string" ? fromJson(value) : value;
-  if (typeof schema !== "object" || schema === null || Array.isArray(schema)) {
-    return bad("must be a JSON Schema: a YAML mapping, or a text with a JSON object");
-  }
-  const outputSchema = JSON.stringify(schema);
-  return outputSchema.length <= limits.taskBytesMax ? good({ outputSchema }) : bad("is too long");
-}
-
-function fromJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return null;
-  }
+  const isMapping = typeof value === "object" && value !== null && !Array.isArray(value);
+  const read = readOutputSchema(typeof value === "string" ? value : isMapping ? JSON.stringify(value) : "");
+  return read.ok ? good({ outputSchema: JSON.stringify(read.schema) }) : bad(read.problem);
 }
 
 function readPath(value: unknown): Reading {

@@ -1,6 +1,6 @@
 import { limits } from "./limits.ts";
 import { SafetyStrategy, Sandbox } from "./protocol.ts";
-import { efforts, publications } from "./task-options.ts";
+import { draftChoices, efforts, publications } from "./task-options.ts";
 
 const names = (what: string, example: string) => ({
   description: `${what} A list, or one text with commas.`,
@@ -19,6 +19,11 @@ export const taskSchema = {
   type: "object",
   additionalProperties: false,
   properties: {
+    enabled: {
+      description: "False switches the task off, and the organisation's default of that name with it.",
+      type: "boolean",
+      default: true,
+    },
     model: {
       description: "The model's name. Default: the operator's.",
       type: "string",
@@ -92,6 +97,11 @@ export const taskSchema = {
       type: "string",
       pattern: "^[0-9]{1,6}[smh]$",
       default: "30m",
+    },
+    "on-draft": {
+      description: "What becomes of a live run when its pull request is made a draft.",
+      enum: draftChoices,
+      default: "continue",
     },
   },
 } as const;

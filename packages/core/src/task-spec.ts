@@ -3,6 +3,8 @@ import type { SafetyStrategy, Sandbox } from "./protocol.ts";
 
 /** Options of a task after its file, the defaults and the operator's ceiling have been put together. */
 export interface TaskSpec {
+  /** False in the file of a task that nobody may start; not there in any other, nor in any run. */
+  readonly enabled?: false;
   /** The label, or `local` for a run from the command line. */
   readonly name: string;
   readonly model: string;
@@ -21,7 +23,12 @@ export interface TaskSpec {
   readonly allowBotUsers: readonly string[];
   readonly publish: readonly Publish[];
   readonly timeoutMs: number;
+  /** What becomes of a live run when its pull request is made a draft; without: it goes on. */
+  readonly onDraft?: OnDraft;
 }
+
+/** What becomes of a live run when its pull request is made a draft. */
+export type OnDraft = "cancel" | "continue";
 
 /** What a task may put on GitHub. */
 export type Publish = "comment" | "check" | "review" | "patch";

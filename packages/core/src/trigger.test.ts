@@ -67,6 +67,17 @@ describe("triggerOf", () => {
     });
   });
 
+  it("cancels runs whose task asks for it when the pull request is made a draft", () => {
+    expect(triggerOf({ ...event(), kind: "converted_to_draft" }, options)).toEqual({
+      kind: "cancel",
+      why: "drafted",
+      repositoryId: 100,
+      number: 7,
+      label: null,
+      ending: { outcome: "cancelled", code: "drafted", detail: "alice made the pull request a draft" },
+    });
+  });
+
   it.each<[string, Webhook]>([
     ["another label", { ...event(), kind: "labeled", label: "bug" }],
     ["another label's removal", { ...event(), kind: "unlabeled", label: "bug" }],

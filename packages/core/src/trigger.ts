@@ -25,10 +25,10 @@ export type Trigger =
   | { readonly kind: "command"; readonly event: CommentEvent; readonly command: Command }
   /** The same run again, for whoever pressed the button. */
   | { readonly kind: "rerun"; readonly event: RerunEvent; readonly of: RunId }
-  /** Live runs of this pull request end: of this label, or all of them. */
+  /** Live runs of this pull request end: of this label, or all of them; for `drafted`, those whose task asks for it. */
   | {
       readonly kind: "cancel";
-      readonly why: "label_removed" | "closed" | "cancel_asked";
+      readonly why: "label_removed" | "closed" | "drafted" | "cancel_asked";
       readonly repositoryId: number;
       readonly number: number;
       readonly label: string | null;
@@ -127,7 +127,8 @@ function rerunTrigger(event: RerunEvent, options: TriggerOptions): Trigger {
 }
 
 function pullRequestTrigger(
-  webhook: PullRequestEvent & Webhook & { kind: "labeled" | "unlabeled" | "synchronize" | "closed" | "retargeted" },
+  webhook: PullRequestEvent &
+    Webhook & { kind: "labeled" | "unlabeled" | "synchronize" | "closed" | "converted_to_draft" | "retargeted" },
   options: TriggerOptions,
 ): Trigger {
   const { pullRequest, sender } = webhook;
@@ -171,6 +172,14 @@ function pullRequestTrigger(
         why: "closed",
         label: null,
         ending: { outcome: "cancelled", code: "closed", detail: `${sender.login} closed the pull request` },
+      };
+    case "converted_to_draft":
+      return {
+        ...about,
+        kind: "cancel",
+        why: "drafted",
+        label: null,
+        ending: { outcome: "cancelled", code: "drafted", detail: `${sender.login} made the pull request a draft` },
       };
     default:
       return assertNever(webhook);

@@ -50,7 +50,7 @@ export interface PullRequestEvent extends RepositoryEvent {
 export type Webhook =
   | { readonly kind: "ping" }
   | (PullRequestEvent & { readonly kind: "labeled" | "unlabeled"; readonly label: string })
-  | (PullRequestEvent & { readonly kind: "synchronize" | "closed" })
+  | (PullRequestEvent & { readonly kind: "synchronize" | "closed" | "converted_to_draft" })
   /** It goes into another branch than `from` now. */
   | (PullRequestEvent & { readonly kind: "retargeted"; readonly from: string })
   | ButtonEvent
@@ -178,6 +178,7 @@ export function meaningOf(webhook: Webhook): string | null {
       return meaning(webhook, webhook.label);
     case "synchronize":
     case "closed":
+    case "converted_to_draft":
       return meaning(webhook, webhook.pullRequest.head.sha);
     case "retargeted":
       return meaning(webhook, webhook.pullRequest.base.ref);
@@ -212,7 +213,7 @@ function parsePing(body: object): Webhook {
     : { kind: "invalid", reason: "a ping has zen and hook_id in its body" };
 }
 
-const actedOn = ["labeled", "unlabeled", "synchronize", "closed"];
+const actedOn = ["labeled", "unlabeled", "synchronize", "closed", "converted_to_draft"];
 
 function parsePullRequest(body: object): Webhook {
   const head = Action.safeParse(body);
@@ -242,7 +243,7 @@ function parsePullRequest(body: object): Webhook {
   if (from !== undefined) {
     return { ...event, kind: "retargeted", from };
   }
-  if (action === "synchronize" || action === "closed") {
+  if (action === "synchronize" || action === "closed" || action === "converted_to_draft") {
     return { ...event, kind: action };
   }
   // GitHub leaves the label out when it was deleted meanwhile.

@@ -13,6 +13,7 @@ import { createTally, type Tally } from "../tally.ts";
 const table: Readonly<Record<string, readonly string[]>> = {
   read: ["contents:read", "metadata:read", "pull_requests:read"],
   source: ["contents:read", "metadata:read"],
+  defaults: ["contents:read", "metadata:read"],
   progress: ["checks:write", "metadata:read"],
   publish: ["checks:write", "metadata:read", "pull_requests:write"],
   patch: ["contents:write", "metadata:read"],
@@ -33,10 +34,11 @@ export const tokens: Row = {
     const github = await createFakeGitHub({});
     const one = await github.createRepository({ owner: "example-org", name: "one", files: { "a.txt": "a" } });
     await github.createRepository({ owner: "example-org", name: "other", files: { "a.txt": "a" } });
+    const defaults = await github.createRepository({ owner: "example-org", name: ".github", files: { "a.txt": "a" } });
     const end = context.atEnd(() => github.close());
     const folder = join(await context.folder(), "signer");
     const place = { installation: one.installationId ?? 0, repository: one.id };
-    const bench: Bench = { context, github, folder, place };
+    const bench: Bench = { context, github, folder, place, defaults: defaults.id };
     await scopes(tally, bench);
     await outOfTable(tally, bench);
     await crashes(tally, bench);
@@ -50,6 +52,8 @@ interface Bench {
   readonly github: FakeGitHub;
   readonly folder: string;
   readonly place: { readonly installation: number; readonly repository: number };
+  /** The id of the owner's repository `.github`. */
+  readonly defaults: number;
 }
 
 function open({ github, folder }: Bench): Promise<SignerCore> {
@@ -64,13 +68,17 @@ async function scopes(tally: Tally, bench: Bench): Promise<void> {
   const signer = core.forSession("first");
   for (let left = bench.context.cases(200, 12); left > 0; left--) {
     const purpose = purposes[left % purposes.length] as MintRequest["purpose"];
-    const { token } = await signer.mint({ purpose, ...bench.place });
+    const { token } = await signer.mint(requestOf(purpose, bench));
     const record = bench.github.tokens().find((one) => one.token === token);
     tally.control(record !== undefined && record.revokedAt === undefined, "a token that was just minted is not alive");
     const rights = Object.entries(record?.permissions ?? {}).map(([name, level]) => `${name}:${level}`);
     const beyond = rights.filter((right) => !table[purpose]?.includes(right));
     tally.equal(beyond, [], `rights of a token for ${purpose} beyond the table`);
-    tally.equal(record?.repositoryIds, [bench.place.repository], `repositories of a token for ${purpose}`);
+    tally.equal(
+      record?.repositoryIds,
+      [purpose === "defaults" ? bench.defaults : bench.place.repository],
+      `repositories of a token for ${purpose}`,
+    );
     await signer.revoke(token);
     tally.expect(
       bench.github.tokens().find((one) => one.token === token)?.revokedAt !== undefined,
@@ -78,6 +86,10 @@ async function scopes(tally: Tally, bench: Bench): Promise<void> {
     );
   }
   await core.close();
+}
+
+function requestOf(purpose: MintRequest["purpose"], { place }: Bench): MintRequest {
+  return { purpose, ...place, ...(purpose === "defaults" ? { owner: "example-org" } : {}) };
 }
 
 /** Whatever is asked beyond the table is refused, and GitHub hears nothing of it. */
@@ -119,6 +131,8 @@ function strangeRequest(random: Random, { place }: Bench): Record<string, unknow
     { purpose: random.pick(["contents", "admin", "workflows", "", "__proto__", "constructor", "READ", "toString"]) },
     { repository: random.pick([0, -1, 1.5, Number.NaN, 2 ** 53, "1", null, [1], undefined]) },
     { installation: random.pick([0, -1, 1.5, Infinity, "1/../2", null, {}]) },
+    { purpose: "read", owner: "example-org" },
+    { purpose: "defaults", owner: random.pick(["", "a/b", "../x", 1, null, undefined]) },
   ]);
   return { purpose: random.pick(purposes), ...place, ...strange };
 }
@@ -130,7 +144,7 @@ async function crashes(tally: Tally, bench: Bench): Promise<void> {
     const before = core.forSession(`before the ${who}'s death`);
     const out: string[] = [];
     for (const purpose of purposes) {
-      out.push((await before.mint({ purpose: purpose as MintRequest["purpose"], ...bench.place })).token);
+      out.push((await before.mint(requestOf(purpose as MintRequest["purpose"], bench))).token);
     }
     const alive = () =>
       bench.github.tokens().filter(({ token, revokedAt }) => out.includes(token) && revokedAt === undefined).length;

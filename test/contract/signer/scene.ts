@@ -59,6 +59,7 @@ export async function createScene(kind: KeyKind = "file"): Promise<Scene> {
   const github = await createFakeGitHub();
   const view = await github.createRepository({ owner: "example-org", name: "app", files: { "README.md": "# App\n" } });
   await github.createRepository({ owner: "example-org", name: "other", files: { "README.md": "# Other\n" } });
+  await github.createRepository({ owner: "example-org", name: ".github", files: { "README.md": "# Defaults\n" } });
   const { id, installationId } = github.repository(view.fullName);
   const place = { installation: installationId ?? 0, repository: { id, owner: "example-org", name: "app" } };
   const socket = sockets.signer(stateDir);

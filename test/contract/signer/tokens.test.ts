@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { createGitHubApp } from "../../../apps/orchestrator/src/github/app.ts";
+import { createGitHubApp, mintRequestOf } from "../../../apps/orchestrator/src/github/app.ts";
 import { createLog } from "../../../apps/orchestrator/src/host/log.ts";
 import { type Purpose, purposes } from "../../../apps/orchestrator/src/signer/purposes.ts";
 import { createScene, eventually, keyKinds, kill, type Scene, startSignerProcess } from "./scene.ts";
@@ -17,7 +17,7 @@ function alive(): number {
 }
 
 function mintOf(purpose: Purpose) {
-  return { purpose, installation: scene.place.installation, repository: scene.place.repository.id };
+  return mintRequestOf(purpose, scene.place);
 }
 
 describe.each(keyKinds)("with the App's key in %s", (kind) => {
@@ -33,7 +33,8 @@ describe.each(keyKinds)("with the App's key in %s", (kind) => {
       await scene.app().withToken(purpose, scene.place, async () => expect(alive()).toBe(1));
       const [token] = scene.github.tokens();
       expect(token?.permissions).toEqual({ metadata: "read", ...purposes[purpose].permissions });
-      expect(token?.repositoryIds).toEqual([scene.place.repository.id]);
+      const name = purpose === "defaults" ? ".github" : "app";
+      expect(token?.repositoryIds).toEqual([scene.github.repository(`example-org/${name}`).id]);
       expect(scene.github.tokens()).toHaveLength(1);
       expect(alive()).toBe(0);
     });

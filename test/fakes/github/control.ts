@@ -7,7 +7,7 @@ import { addLabel, removeLabel } from "./labels.ts";
 import { createRepository, ensureFork } from "./new-repository.ts";
 import type { NewRepository } from "./new-repository.ts";
 import { oddPullActs, oddRepositoryActs } from "./odd-acts.ts";
-import { followBranches, openPull, setPullState } from "./pull-requests.ts";
+import { convertToDraft, followBranches, openPull, setPullState } from "./pull-requests.ts";
 import { requirePull, requireRepository, requireRun, viewPull, viewRepository } from "./views.ts";
 import type { PullRef, PullView, RepositoryView } from "./views.ts";
 import { ensureUser } from "./world.ts";
@@ -118,6 +118,8 @@ function pullActs(world: World) {
     reopenPullRequest(pull: PullRef, { by }: { by: string }): Promise<void> {
       return setPullState(world, requirePull(world, pull), { state: "open", sender: ensureUser(world, by) });
     },
+    convertToDraft: (pull: PullRef, { by }: { by: string }): Promise<void> =>
+      convertToDraft(world, requirePull(world, pull), ensureUser(world, by)),
     /** Writes a comment; returns its id. */
     comment(pull: PullRef, body: string, { by }: { by: string }): number {
       return addComment(world, requirePull(world, pull), { body, by: ensureUser(world, by), viaApp: false }).id;

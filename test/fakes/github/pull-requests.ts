@@ -114,6 +114,16 @@ export async function setPullState(
   await emitPull(world, pull, { action: to.state === "closed" ? "closed" : "reopened", sender: to.sender });
 }
 
+/** Makes an open pull request a draft, as its page does; one that is a draft or closed stays as it is. */
+export async function convertToDraft(world: World, pull: Pull, sender: User): Promise<void> {
+  if (pull.draft || pull.state === "closed") {
+    return;
+  }
+  pull.draft = true;
+  touch(world, pull);
+  await emitPull(world, pull, { action: "converted_to_draft", sender });
+}
+
 /** The pull request that the path names, as pull request or as issue. */
 export function findPull({ repository, params }: Context): Pull {
   const pull = repository.pulls.get(Number(params.pull_number ?? params.issue_number));

@@ -71,7 +71,7 @@ export interface Pull {
   readonly title: string;
   readonly body: string | null;
   readonly author: User;
-  readonly draft: boolean;
+  draft: boolean;
   state: "open" | "closed";
   readonly createdAt: number;
   updatedAt: number;

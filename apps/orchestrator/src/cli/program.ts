@@ -1,6 +1,7 @@
 import { taskSchema } from "@mayfly/core";
 import { Command, Option } from "commander";
 import { runProcess } from "../process/processes.ts";
+import { doctor, type DoctorFlags } from "./doctor/doctor.ts";
 import type { FleetSweepFlags } from "./fleet-commands.ts";
 import type { ImagePublishFlags } from "./image-publish.ts";
 import { type FleetPinsFlags, fleetPins } from "./fleet-pins.ts";
@@ -25,7 +26,7 @@ interface StateFlags {
 
 /**
  * The command line: `mayfly <noun> <verb>`. Data goes to standard output, talk to standard error. Exit codes: 0 done,
- * 1 it went wrong, 2 a mistake in what was typed or set, 4 a credential is missing.
+ * 1 it went wrong, 2 a mistake in what was typed or set, 3 a check of the doctor failed, 4 a credential is missing.
  *
  * @returns The exit code. Throws what commands throw, and CommanderError after usage was shown.
  */
@@ -49,6 +50,15 @@ export async function createProgram(terminal: Terminal, argv: readonly string[])
       "\nSettings: docs/reference/configuration.md. Several hosts: docs/operations/roles.md.\nPrints its addresses as one JSON line.",
     )
     .action((flags: StateFlags & { roles?: string }) => doing(serve(terminal, flags)));
+
+  withState(program.command("doctor").description("say what is wrong with this host and its settings, and the fix"))
+    .option("--roles <names>", "what this host is, as for serve; else MAYFLY_ROLES or all")
+    .option("--json", "print one JSON document instead")
+    .addHelpText(
+      "after",
+      "\nLooks at Node, the settings, folders, Redis, the GitHub App, machines and the model's endpoint. Changes nothing but one\nsmall key in Redis, which it removes, and spends no money: safe while a service is at work. Run it as whoever starts\nmayfly serve. Ends with 0 when no check failed, with 3 when one did, with 2 when it could not be asked.",
+    )
+    .action((flags: DoctorFlags) => doing(doctor(terminal, flags)));
 
   const run = program.command("run").description("runs: one task on one commit each").exitOverride();
   run

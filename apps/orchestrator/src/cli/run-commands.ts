@@ -6,6 +6,7 @@ import {
   renderSpend,
   renderSteps,
   takenBackText,
+  taskSourceText,
   toTerminal,
 } from "@mayfly/core";
 import type { RunSummary, RunView } from "../web/control-api.ts";
@@ -51,6 +52,9 @@ export async function runView(terminal: Terminal, id: string, flags: Flags): Pro
   const present = run.phase === "queued" ? `queued, waits for ${run.waitingFor}` : run.phase;
   const ending = "ending" in run ? `${run.ending.outcome}: ${run.ending.code} ${run.ending.detail}` : present;
   terminal.stdout(`${run.id}  ${toTerminal(`${run.request.task.name}  ${ending}`)}\n`);
+  if (run.request.taskSource !== undefined) {
+    terminal.stdout(`  ${toTerminal(`task: ${taskSourceText(run.request.taskSource)}`)}\n`);
+  }
   if (ranAsRoot(run)) {
     terminal.stdout(`  ${asRootText}\n`);
   }

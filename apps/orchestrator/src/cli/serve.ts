@@ -53,7 +53,8 @@ export async function serve(
   return supervise({ terminal, main, others, ...options });
 }
 
-function requireApp(config: Config): GitHubAppConfig {
+/** The App as a worker needs it. Throws CONFIG_INVALID with what to set. */
+export function requireApp(config: Config): GitHubAppConfig {
   if (config.github.app === null) {
     throw new AppError(
       "CONFIG_INVALID",
@@ -65,7 +66,8 @@ function requireApp(config: Config): GitHubAppConfig {
   return config.github.app;
 }
 
-function requireWebhookSecret({ roles, github }: Config): void {
+/** Throws CONFIG_INVALID where the role intake has no secret to know GitHub by. */
+export function requireWebhookSecret({ roles, github }: Config): void {
   if (roles.includes("intake") && github.webhookSecrets.length === 0) {
     throw new AppError("CONFIG_INVALID", "no webhook secret is set: the role intake needs MAYFLY_WEBHOOK_SECRET");
   }

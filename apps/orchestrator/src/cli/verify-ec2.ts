@@ -1,14 +1,13 @@
-import { AppError, type Ec2Config, intendLaunch, isAppError, toTerminal } from "@mayfly/core";
+import { AppError, type Ec2Config, isAppError, toTerminal } from "@mayfly/core";
 import type { AccountCheck } from "../fleet/providers/ec2/account-look.ts";
 import { lookAtAccount, smallestType } from "../fleet/providers/ec2/account-looks.ts";
 import { createEc2Client, systemPause } from "../fleet/providers/ec2/ec2-client.ts";
 import { createEc2Provider } from "../fleet/providers/ec2/ec2-provider.ts";
-import type { Ec2Plan } from "../fleet/providers/ec2/launch-request.ts";
 import { trialFleetOf } from "../fleet/providers/ec2/tags.ts";
 import { systemClock } from "../host/clock.ts";
-import { randomIds } from "../host/ids.ts";
 import { createLog } from "../host/log.ts";
 import { type Trial, tryMachine } from "../process/trial.ts";
+import { dryLaunch } from "./dry-launch.ts";
 import { loadSettings } from "./settings.ts";
 import type { Terminal } from "./terminal.ts";
 
@@ -89,19 +88,6 @@ export async function verifyEc2(
 async function trialSettings(ec2: Parameters<typeof smallestType>[0], settings: Ec2Config): Promise<Ec2Config> {
   const type = await smallestType(ec2, settings.instanceTypes, systemPause);
   return { ...settings, fleet: trialFleetOf(settings.fleet), instanceTypes: [type], spot: false };
-}
-
-function dryLaunch(settings: Ec2Config) {
-  const { launchTemplate, subnets, instanceTypes, image } = settings;
-  const plan: Ec2Plan = {
-    purchase: "on-demand",
-    fleet: settings.fleet,
-    template: { id: launchTemplate.id, version: String(launchTemplate.version) },
-    offerings: instanceTypes.flatMap((type) => subnets.map((subnet) => ({ subnet, type }))),
-  };
-  const now = systemClock.now();
-  const provider = { name: "ec2", acceleration: "cloud", image, spec: image } as const;
-  return { ...intendLaunch({ id: randomIds.launch(now), provider, count: 1, plan, now, runMsMax: 0 }), plan };
 }
 
 /** Where machines may go: needs no more form than EC2's rules have. */

@@ -7,8 +7,8 @@ import { hideInLog } from "../host/log.ts";
 import type { AppAnswers, AppRequests, AppRoute } from "../signer/app-requests.ts";
 import { namingFaults, statusOf } from "../signer/github-faults.ts";
 import { octokitOptions } from "../signer/octokit-options.ts";
-import type { Purpose } from "../signer/purposes.ts";
-import type { Signer } from "../signer/signer.ts";
+import { DEFAULTS_PURPOSE, type Purpose } from "../signer/purposes.ts";
+import type { MintRequest, Signer } from "../signer/signer.ts";
 
 export { askedPauseMs, statusOf } from "../signer/github-faults.ts";
 
@@ -40,6 +40,7 @@ export interface GitHubApp {
   asApp<T>(use: (client: AppClient) => Promise<T>): Promise<T>;
   /**
    * Has a token minted for one purpose and one repository, lends a client with it, and has it revoked whatever happens.
+   * The purpose `defaults` is for the repository `.github` of the place's owner instead of the place's own.
    */
   withClient<T>(purpose: Purpose, place: Place, use: (client: GitHubClient) => Promise<T>): Promise<T>;
   /** The same for a program that needs the token itself: git. */
@@ -60,7 +61,7 @@ export function createGitHubApp(deps: { url: string; signer: Signer; log: Logger
 
   async function withToken<T>(purpose: Purpose, place: Place, use: (token: string) => Promise<T>): Promise<T> {
     const { installation, repository } = place;
-    const { token } = await signer.mint({ purpose, installation, repository: repository.id });
+    const { token } = await signer.mint(mintRequestOf(purpose, { installation, repository }));
     const unhide = hideInLog(log, token);
     try {
       return await namingFaults(() => use(token));
@@ -94,6 +95,12 @@ export function createGitHubApp(deps: { url: string; signer: Signer; log: Logger
       wrote = listener;
     },
   };
+}
+
+/** What the signer is asked for; the organisation's own tasks are the one purpose with an owner. */
+export function mintRequestOf(purpose: Purpose, { installation, repository }: Place): MintRequest {
+  const request = { purpose, installation, repository: repository.id };
+  return purpose === DEFAULTS_PURPOSE ? { ...request, owner: repository.owner } : request;
 }
 
 /** True when GitHub will not change its mind about this one. A key that it does not take is for the operator to mend. */

@@ -10,6 +10,8 @@ import {
   type WebhookPullRequest,
 } from "@mayfly/core";
 import { z } from "zod";
+import { orNull, readContent } from "./contents.ts";
+import { readTask, readTaskFolder, type TaskReading } from "./task-files.ts";
 import { type GitHubApp, type GitHubClient, type Place, statusOf } from "./app.ts";
 
 /** GitHub lists at most 250 commits of a comparison (REST: compare two commits). */
@@ -21,8 +23,10 @@ export interface Reading {
   role(login: string): Promise<string>;
   /** A text file at a commit or branch; null if there is none, or it is no regular file or too big. */
   file(path: string, ref: string, bytesMax: number): Promise<string | null>;
-  /** The names in a folder at a commit or branch; none if there is no such folder. */
-  folder(path: string, ref: string): Promise<string[]>;
+  /** The task file of this path at the default branch, or the organisation's in its stead. */
+  task(path: string, defaultBranch: string): Promise<TaskReading>;
+  /** The names of the task files in this folder, the organisation's among them. */
+  taskFolder(path: string, defaultBranch: string): Promise<string[]>;
   /** A pull request as it is now; null if GitHub knows none of this number. */
   pullRequest(number: number): Promise<WebhookPullRequest | null>;
   /** A comment as it is now; null if it is gone. */
@@ -60,8 +64,12 @@ export function createPullRequestReader(app: GitHubApp): PullRequestReader {
       app.withClient("read", place, (client) =>
         use({
           role: (login) => readRole(client, place, login),
-          file: (path, ref, bytesMax) => readFile(client, place, { path, ref, bytesMax }),
-          folder: (path, ref) => readFolder(client, place, { path, ref }),
+          file: async (path, ref, bytesMax) => {
+            const content = await readContent(client, place, { path, ref, bytesMax });
+            return content.kind === "text" ? content.text : null;
+          },
+          task: (path, branch) => readTask(app, { client, place, branch }, path),
+          taskFolder: (path, branch) => readTaskFolder(app, { client, place, branch }, path),
           pullRequest: (number) => readPullRequest(client, place, number),
           comment: (id) => readComment(client, place, id),
           commits: (range) => listCommits(client, place, range),
@@ -124,37 +132,6 @@ async function readRepository(client: GitHubClient, id: number): Promise<Reposit
   return { id, owner: read.data.owner.login, name: read.data.name };
 }
 
-async function readFile(
-  client: GitHubClient,
-  place: Place,
-  file: { path: string; ref: string; bytesMax: number },
-): Promise<string | null> {
-  const { owner, name: repo } = place.repository;
-  try {
-    const { data } = await client.request("GET /repos/{owner}/{repo}/contents/{path}", {
-      owner,
-      repo,
-      path: file.path,
-      ref: file.ref,
-    });
-    if (Array.isArray(data) || data.type !== "file" || data.size > file.bytesMax || data.encoding !== "base64") {
-      return null;
-    }
-    return Buffer.from(data.content, "base64").toString("utf8");
-  } catch (error) {
-    if (statusOf(error) === 404) {
-      return null;
-    }
-    throw error;
-  }
-}
-
-async function readFolder(client: GitHubClient, place: Place, at: { path: string; ref: string }): Promise<string[]> {
-  const { owner, name: repo } = place.repository;
-  const found = await orNull(client.request("GET /repos/{owner}/{repo}/contents/{path}", { owner, repo, ...at }));
-  return Array.isArray(found?.data) ? found.data.map(({ name }) => name) : [];
-}
-
 async function readComment(client: GitHubClient, place: Place, id: number) {
   const { owner, name: repo } = place.repository;
   const found = await orNull(
@@ -174,17 +151,6 @@ async function readPullRequest(client: GitHubClient, place: Place, number: numbe
   );
   // The same bounds as for what GitHub sends by itself.
   return found === null ? null : readWebhookPullRequest(found.data);
-}
-
-async function orNull<T>(answer: Promise<T>): Promise<T | null> {
-  try {
-    return await answer;
-  } catch (error) {
-    if (statusOf(error) === 404) {
-      return null;
-    }
-    throw error;
-  }
 }
 
 async function listCommits(

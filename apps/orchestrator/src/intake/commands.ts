@@ -145,7 +145,7 @@ async function obey(deps: CommandsDeps, reading: Reading, order: Order): Promise
   const { command, event } = order;
   const runs = () => runsOf(deps, event.repository.id, event.number);
   const tasks = async () =>
-    labelsOfFiles(await reading.folder(TASK_FOLDER, event.repository.defaultBranch), deps.labels);
+    labelsOfFiles(await reading.taskFolder(TASK_FOLDER, event.repository.defaultBranch), deps.labels);
   switch (command.kind) {
     case "wrong":
       return answers.wrong(command.why);

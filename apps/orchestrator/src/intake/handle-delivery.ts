@@ -107,12 +107,13 @@ async function act(
       return obey(deps, occasion, trigger);
     case "cancel": {
       const { repositoryId, number, label, ending } = trigger;
-      const ended = await end(deps, { ending, at: occasion.at }, (origin) => {
+      const ended = await end(deps, { ending, at: occasion.at }, (origin, run) => {
         return (
           origin.repository.id === repositoryId &&
           origin.number === number &&
           (label === null || origin.label === label) &&
-          (trigger.why !== "label_removed" || isByLabel(origin))
+          (trigger.why !== "label_removed" || isByLabel(origin)) &&
+          (trigger.why !== "drafted" || run.request.task.onDraft === "cancel")
         );
       });
       return { state: "applied", reason: `${trigger.why}: runs ended: ${ended}` };

@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import {
+  assertNever,
   type Ceiling,
   composePrompt,
   decidePolicy,
@@ -16,11 +17,13 @@ import {
   requestRun,
   type Run,
   type RunId,
+  type TaskFile,
   type TaskSpec,
   taskPath,
   type Trigger,
 } from "@mayfly/core";
 import type { PullRequestReader, Reading } from "../github/pull-requests.ts";
+import type { TaskReading } from "../github/task-files.ts";
 
 export interface RunStarterDeps {
   readonly reader: PullRequestReader;
@@ -57,11 +60,11 @@ async function prepare(deps: RunStarterDeps, reading: Reading, asked: StartReque
   const { repository, pullRequest, sender, label } = trigger;
   const requestedAt = trigger.asked?.at ?? pullRequest.updatedAt;
   const path = taskPath(label);
-  const [role, taskText] = await Promise.all([
+  const [role, found] = await Promise.all([
     reading.role(sender.login),
-    path.ok ? reading.file(path.path, repository.defaultBranch, limits.taskBytesMax) : null,
+    path.ok ? reading.task(path.path, repository.defaultBranch) : ({ kind: "none" } as const),
   ]);
-  const file = taskText === null ? null : parseTaskFile(taskText);
+  const file = fileOf(found);
   const origin = originOf(asked, role);
   const decision = decidePolicy({
     label,
@@ -75,20 +78,40 @@ async function prepare(deps: RunStarterDeps, reading: Reading, asked: StartReque
     labelledAt: requestedAt,
     headNamed: trigger.asked?.headNamed ?? false,
     task: file,
+    taskSource: found.kind === "none" ? null : found.source,
     modelDefault,
     ceiling,
   });
-  const taskDigest = taskText === null ? null : digestOf(taskText);
+  const about = {
+    origin,
+    requestedAt,
+    taskDigest: found.kind === "found" ? digestOf(found.text) : null,
+    ...(found.kind === "none" ? {} : { taskSource: found.source }),
+  };
   const refuse = (task: TaskSpec, ending: Ending) =>
-    refuseRun({ id, request: { origin, requestedAt, task, taskDigest, prompt: "" }, ending, now });
+    refuseRun({ id, request: { ...about, task, prompt: "" }, ending, now });
   if (!decision.allowed) {
     return refuse(defaultTask(label, modelDefault), decision.ending);
   }
   const { task } = decision;
   const composed = await compose(reading, asked, { origin, task, prompt: file?.ok === true ? file.prompt : "" });
   return composed.ok
-    ? requestRun({ id, request: { origin, requestedAt, task, taskDigest, prompt: composed.prompt }, now })
+    ? requestRun({ id, request: { ...about, task, prompt: composed.prompt }, now })
     : refuse(task, { outcome: "refused", code: "task_invalid", detail: composed.reason });
+}
+
+/** What is no text is a file with a mistake: neither a default of the organisation's nor "no file" stands in for it. */
+function fileOf(found: TaskReading): TaskFile | null {
+  switch (found.kind) {
+    case "found":
+      return parseTaskFile(found.text);
+    case "odd":
+      return { ok: false, problems: [{ line: 1, column: 1, message: `it is ${found.what}, and must be a text file` }] };
+    case "none":
+      return null;
+    default:
+      return assertNever(found);
+  }
 }
 
 function originOf({ delivery, trigger }: StartRequest, role: string): PullRequestOrigin {

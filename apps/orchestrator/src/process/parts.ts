@@ -37,30 +37,50 @@ type Owner = Pick<Account, "uid" | "gid">;
 /** The setting that a folder lies below. */
 type FolderSetting = "state_dir" | "shared_dir";
 
+/** A folder as it has to be when the processes start. */
+export interface OwnFolder {
+  readonly path: string;
+  readonly setting: FolderSetting;
+  /** Null where it belongs to whoever started us. */
+  readonly owner: Owner | null;
+  readonly mode: number;
+}
+
 /**
  * The state folder, the one that hosts share, and the folders in them that are not the service's alone. Started as root,
  * strangers may pass through the state folder and see no names: the broker and the signer are strangers to it, and
- * everything in it is closed to all but those it is for. Started by anybody else, nobody else has to pass. Throws
- * CONFIG_INVALID for what is no folder or cannot be made one, and says why.
+ * everything in it is closed to all but those it is for. Started by anybody else, nobody else has to pass.
  */
-export function prepareFolders(stateDir: string, sharedDir: string, accounts: Accounts | null): void {
+export function ownFolders(stateDir: string, sharedDir: string, accounts: Accounts | null): readonly OwnFolder[] {
   const isOne = sharedDir === stateDir;
   const places = [["state_dir", stateDir] as const, ["shared_dir", sharedDir] as const];
-  for (const [setting, folder] of isOne ? places.slice(0, 1) : places) {
-    prepareFolder(folder, setting, accounts?.service ?? null, accounts === null ? 0o700 : 0o711);
-    prepareFolder(`${folder}/broker`, setting, accounts?.broker ?? null, 0o710);
-  }
-  prepareFolder(`${stateDir}/signer`, "state_dir", accounts?.signer ?? null, 0o700);
+  const service = accounts?.service ?? null;
   // The service passes as the owner, the signer puts its socket there by its group, and nobody else comes in.
   const door = accounts === null ? null : { ...accounts.service, gid: accounts.signer.gid };
-  prepareFolder(dirname(sockets.signer(stateDir)), "state_dir", door, 0o730);
-  // Public keys: whoever has a receipt may check it.
-  const setting = isOne ? "state_dir" : "shared_dir";
-  prepareFolder(receiptKeysFolder(sharedDir), setting, accounts?.service ?? null, 0o755);
+  return [
+    ...(isOne ? places.slice(0, 1) : places).flatMap(([setting, path]) => [
+      { path, setting, owner: service, mode: accounts === null ? 0o700 : 0o711 },
+      { path: `${path}/broker`, setting, owner: accounts?.broker ?? null, mode: 0o710 },
+    ]),
+    { path: `${stateDir}/signer`, setting: "state_dir", owner: accounts?.signer ?? null, mode: 0o700 },
+    { path: dirname(sockets.signer(stateDir)), setting: "state_dir", owner: door, mode: 0o730 },
+    // Public keys: whoever has a receipt may check it.
+    {
+      path: receiptKeysFolder(sharedDir),
+      setting: isOne ? "state_dir" : "shared_dir",
+      owner: service,
+      mode: 0o755,
+    },
+  ];
+}
+
+/** Makes them so. Throws CONFIG_INVALID for what is no folder or cannot be made one, and says why. */
+export function prepareFolders(stateDir: string, sharedDir: string, accounts: Accounts | null): void {
+  ownFolders(stateDir, sharedDir, accounts).forEach(prepareFolder);
 }
 
 /** By a descriptor: the service, which owns what is above, could have put a link in its place, and this may be root. */
-function prepareFolder(path: string, setting: FolderSetting, owner: Owner | null, mode: number): void {
+function prepareFolder({ path, setting, owner, mode }: OwnFolder): void {
   let folder: number | null = null;
   try {
     mkdirSync(path, { recursive: true });

@@ -3,6 +3,7 @@ import { assertNever } from "@mayfly/core";
 import type { Account } from "../host/account.ts";
 import { becomeAccount } from "../host/account.ts";
 import { preloadLateModules } from "../host/preload.ts";
+import { probeMachines, type ProbeSettings } from "../cli/doctor/probe-machines.ts";
 import type { Terminal } from "../cli/terminal.ts";
 import { goWaysToCredentials } from "./aws-credentials.ts";
 import { runBroker } from "./broker.ts";
@@ -17,11 +18,12 @@ import { type Part, READY_FOR_OTHERS } from "./supervise.ts";
 const noHooks: ServiceHooks = { debugDump: false, onMachines: () => undefined };
 
 /**
- * One process of a service, started by its supervisor with its settings on standard input.
+ * One process of a service, started by its supervisor with its settings on standard input; or what `mayfly doctor` of root
+ * tries as the service's user.
  *
  * @returns Its exit code. Throws what it cannot do without.
  */
-export async function runProcess(terminal: Terminal, name: Part["name"], hooks = noHooks): Promise<number> {
+export async function runProcess(terminal: Terminal, name: Part["name"] | "doctor", hooks = noHooks): Promise<number> {
   switch (name) {
     case "service": {
       const settings = await begin<ServiceSettings>(terminal, preloadEc2);
@@ -41,6 +43,9 @@ export async function runProcess(terminal: Terminal, name: Part["name"], hooks =
       assert(loaded !== null, "loaded before root is dropped");
       return runSigner(terminal, settings, loaded);
     }
+    case "doctor":
+      terminal.stdout(JSON.stringify(await probeMachines(await begin<ProbeSettings>(terminal))));
+      return 0;
     default:
       return assertNever(name);
   }

@@ -19,6 +19,8 @@ import {
   renderPatch,
   type ResultStore,
   reviewText,
+  sayMisfit,
+  structuredMisfit,
   RUN_AGAIN,
   type ReportInput,
   type RuleCounts,
@@ -206,7 +208,7 @@ function reportOf(
     const plain = inputOf(deps, origin, facts);
     const worked = { ...plain, activity: renderActivity(activity, plain) };
     const said = patch === null ? worked : { ...worked, patch: renderPatch(patch, origin) };
-    const input = wantsReview(run) ? { ...said, answer: answerOf(said.answer, review) } : said;
+    const input = { ...said, answer: answerOf(run, said, review) };
     const check = withButtons(renderCheck(run, input), origin, patch);
     const content = review === null ? check : { ...check, annotations: renderAnnotations(review.read.review) };
     const commented = earlier === undefined ? input : { ...input, earlier };
@@ -234,15 +236,30 @@ function withButtons(content: RenderedCheck, { fork }: PullRequestOrigin, patch:
     : { ...content, actions: [RUN_AGAIN] };
 }
 
-/** What stands in the comment and the check when the answer is a review: its words, never its JSON. Still hostile. */
-function answerOf(answer: string | null, published: PublicReview | null): string | null {
+const SHAPELESS = "No line is commented on: the answer does not have the shape of a review.";
+
+/**
+ * What stands in the comment and the check: a review's words, never its JSON; otherwise the answer, with what is wrong with it
+ * above. Still hostile.
+ */
+function answerOf(
+  run: EndedRun,
+  { answer, result }: Pick<ReportInput, "answer" | "result">,
+  published: PublicReview | null,
+): string | null {
   if (published !== null) {
     const { review, placed } = published.read;
     return `${reviewText(review, placed)}\n\n[The review](${published.url})`;
   }
-  return answer === null
-    ? null
-    : `**No line is commented on: the answer does not have the shape of a review.**\n\n${answer}`;
+  if (answer === null || run.ending.outcome !== "succeeded") {
+    return answer;
+  }
+  const misfit = structuredMisfit(run.request.task.outputSchema, result?.structured);
+  const wrong = [
+    ...(wantsReview(run) && misfit === null ? [SHAPELESS] : []),
+    ...(misfit === null ? [] : [`The answer does not fit the task's output schema: ${sayMisfit(misfit)}.`]),
+  ];
+  return [...wrong.map((words) => `**${words}**`), answer].join("\n\n");
 }
 
 function inputOf(deps: PublisherDeps, origin: PullRequestOrigin, facts: RunFacts): ReportInput & { now: number } {

@@ -16,6 +16,7 @@ import {
   type Review,
   reviewMarker,
   type RunFacts,
+  structuredMisfit,
 } from "@mayfly/core";
 import { type GitHubApp, type GitHubClient, MAKE_ONCE, statusOf } from "../github/app.ts";
 import { placeOf } from "../github/pull-requests.ts";
@@ -58,7 +59,7 @@ export async function readReview(
 ): Promise<ReadReview | null> {
   const said = result?.structured ?? result?.final_message;
   const review = wantsReview(run) && said?.state === "present" ? parseReview(said.text) : null;
-  if (review === null) {
+  if (review === null || structuredMisfit(run.request.task.outputSchema, said) !== null) {
     return null;
   }
   const diff = await app.withClient("read", placeOf(origin), (client) => readDiff(client, origin));

@@ -2,10 +2,9 @@ import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
 import { AppError, type Clock } from "@mayfly/core";
-import { Octokit } from "@octokit/core";
-import { retry } from "@octokit/plugin-retry";
 import type { Logger } from "pino";
-import { type AppKey, createAppJwt, deriveLedgerKey } from "./app-key.ts";
+import { createAppClient } from "./app-client.ts";
+import { type AppKey, deriveLedgerKey } from "./app-key.ts";
 import { type AppAnswers, appRequests, type AppRoute } from "./app-requests.ts";
 import { namingFaults } from "./github-faults.ts";
 import { type LedgerEntry, openLedger } from "./ledger.ts";
@@ -53,12 +52,8 @@ export async function openSigner(options: {
   await mkdir(folder, { recursive: true, mode: 0o700 });
   const receiptKeys = await openReceiptKeys(folder);
   const ledger = await openLedger({ file: join(folder, "tokens"), key: await deriveLedgerKey(key), log });
-  const octokit = octokitOptions({ url, log });
-  const app = new (Octokit.plugin(retry).defaults(octokit))();
-  app.hook.before("request", async (request) => {
-    request.headers.authorization = `bearer ${await createAppJwt({ key, appId, now: clock.now() })}`;
-  });
-  const revoke = createRevoke(octokit);
+  const app = createAppClient({ url, appId, key, clock, log });
+  const revoke = createRevoke(octokitOptions({ url, log }));
   let sweeping: Promise<void> | null = null;
 
   function isDue({ purpose, session, mintedAt, released }: LedgerEntry): boolean {

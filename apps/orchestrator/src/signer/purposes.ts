@@ -12,6 +12,8 @@ const REQUESTS_MS = 300 * SECOND_MS;
 export const purposes = {
   /** Facts about the pull request and the sender; the task file and AGENTS.md. */
   read: { permissions: { contents: "read", pull_requests: "read", metadata: "read" }, longestUseMs: REQUESTS_MS },
+  /** The organisation's own tasks, in its repository `.github`: minted by that name, since nobody has told us its id. */
+  defaults: { permissions: { contents: "read" }, longestUseMs: REQUESTS_MS },
   /** git fetch: one command. */
   source: { permissions: { contents: "read" }, longestUseMs: limits.gitMs + 60 * SECOND_MS },
   /** Our own words on the check run, any time. */
@@ -30,6 +32,10 @@ interface PurposeTerms {
 }
 
 export type Purpose = keyof typeof purposes;
+
+/** The one purpose whose repository is named: by this, among the repositories of the installation's account. */
+export const DEFAULTS_PURPOSE = "defaults";
+export const DEFAULTS_REPOSITORY = ".github";
 
 /** Their names, for schemas. */
 export const purposeNames = Object.keys(purposes) as [Purpose, ...Purpose[]];

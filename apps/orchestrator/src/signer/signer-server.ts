@@ -49,8 +49,8 @@ export function buildSignerServer(signer: SessionSigners, log: Logger): FastifyI
     });
   }
 
-  serve("/mint", bodies.mint, (mine, { purpose, installation, repository }) =>
-    mine.mint({ purpose, installation, repository }),
+  serve("/mint", bodies.mint, (mine, { purpose, installation, repository, owner }) =>
+    mine.mint({ purpose, installation, repository, owner }),
   );
   serve("/revoke", bodies.revoke, async (mine, { token }) => {
     await mine.revoke(token);

@@ -30,7 +30,14 @@ const session = z.string().regex(/^[A-Za-z0-9-]{16,64}$/);
 
 /** What each call of the signer takes; nothing else is read. */
 export const bodies = {
-  mint: z.strictObject({ session, purpose: z.enum(purposeNames), installation: id, repository: id }),
+  mint: z.strictObject({
+    session,
+    purpose: z.enum(purposeNames),
+    installation: id,
+    repository: id,
+    // Which purposes need it is for the signer itself to say.
+    owner: z.string().max(100).optional(),
+  }),
   revoke: z.strictObject({ session, token: z.string().regex(TOKEN) }),
   asApp: z.strictObject({
     session,

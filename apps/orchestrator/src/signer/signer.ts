@@ -7,8 +7,10 @@ export interface MintRequest {
   readonly purpose: Purpose;
   /** GitHub's id of the installation. */
   readonly installation: number;
-  /** GitHub's id of the repository. */
+  /** GitHub's id of the repository; for the purpose `defaults`, of one whose owner's `.github` is meant. */
   readonly repository: number;
+  /** The login of the repository's owner: with the purpose `defaults`, and with no other. */
+  readonly owner?: string | undefined;
 }
 
 /** An installation token. It has been written down before it is handed out, so that it dies whoever else does. */

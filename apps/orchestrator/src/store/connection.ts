@@ -66,13 +66,20 @@ export async function asking<T>(command: () => Promise<T>): Promise<T> {
  * has read docs/reference/configuration.md.
  */
 export async function assertKeepsRecords(redis: Redis): Promise<void> {
-  const policy = await setting(redis, "maxmemory-policy");
+  const { policy, appendOnly } = await readKeeping(redis);
   if (policy !== null && policy !== "noeviction") {
     throw new AppError("STORE_UNSAFE", `Redis has maxmemory-policy ${policy}: it may drop records of running machines`);
   }
-  if ((await setting(redis, "appendonly")) === "no") {
+  if (appendOnly === "no") {
     throw new AppError("STORE_UNSAFE", "Redis has appendonly no: after a crash it may not know of running machines");
   }
+}
+
+/** What decides whether records stay: `maxmemory-policy` and `appendonly`, each null where the server hides CONFIG. Never throws. */
+export async function readKeeping(
+  redis: Redis,
+): Promise<{ readonly policy: string | null; readonly appendOnly: string | null }> {
+  return { policy: await setting(redis, "maxmemory-policy"), appendOnly: await setting(redis, "appendonly") };
 }
 
 /**

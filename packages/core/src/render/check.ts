@@ -72,7 +72,9 @@ export function renderCheck(run: Run, input: ReportInput & { readonly now: Insta
       conclusion: conclusions[run.ending.outcome],
       title,
       summary: renderReport(run, input),
-      ...(hasStructured(run) ? { text: renderStructured(input.result?.structured ?? null) } : {}),
+      ...(hasStructured(run)
+        ? { text: renderStructured(input.result?.structured ?? null, run.request.task.outputSchema) }
+        : {}),
     };
   }
   return {

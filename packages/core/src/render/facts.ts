@@ -1,4 +1,5 @@
 import type { Run } from "../run.ts";
+import { taskSourceText } from "../run-request.ts";
 import type { RuleCounts } from "../safe-output/rules.ts";
 import { machinesOf, type EndedRun, type ReceiptMachine, type RunFacts } from "./receipt.ts";
 import { renderDuration } from "./duration.ts";
@@ -41,10 +42,11 @@ export function renderFacts(
   ].join("\n");
 }
 
-function taskLines({ id, request: { task, origin } }: Run): string[] {
+function taskLines({ id, request: { task, origin, taskSource } }: Run): string[] {
   return [
     `- Run: ${codeSpan(id)}`,
     `- Task: ${codeSpan(task.name)}, model ${codeSpan(task.model)}, effort ${codeSpan(task.effort ?? "default")}`,
+    ...(taskSource === undefined ? [] : [`- Task file: ${codeSpan(taskSourceText(taskSource))}`]),
     `- Sandbox: ${codeSpan(task.sandbox)}, strategy ${codeSpan(task.safetyStrategy)}`,
     origin.kind === "pull_request"
       ? `- Asked for by ${codeSpan(origin.actor.login)} (${codeSpan(origin.role)}) at ${codeSpan(origin.head)}`

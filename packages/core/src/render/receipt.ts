@@ -4,7 +4,7 @@ import type { Acceleration, AbsenceCheck } from "../machine.ts";
 import { PROTOCOL_VERSION, type GateReport } from "../protocol.ts";
 import type { Result, Usage } from "../result.ts";
 import type { Publication, Run } from "../run.ts";
-import type { LocalOrigin, PullRequestOrigin } from "../run-request.ts";
+import type { LocalOrigin, PullRequestOrigin, TaskSource } from "../run-request.ts";
 import type { SetupConnection, SetupConnectionEnd } from "../setup-connection.ts";
 import type { TaskSpec } from "../task-spec.ts";
 import { ranAsRoot } from "./as-root.ts";
@@ -38,7 +38,11 @@ export interface Receipt {
   readonly run: RunId;
   /** Who and what asked for it, with the SHAs that were approved and the actor's role at that time. */
   readonly trigger: PullRequestOrigin | LocalOrigin;
-  readonly task: TaskSpec & { readonly digest: Digest | null };
+  readonly task: TaskSpec & {
+    readonly digest: Digest | null;
+    /** Where its file was read; not there where none was. */
+    readonly source?: TaskSource;
+  };
   readonly agent: {
     readonly protocol: number;
     readonly codexVersion: string | null;
@@ -112,7 +116,11 @@ export function renderReceipt(run: EndedRun, facts: RunFacts): Receipt {
     schema: 1,
     run: run.id,
     trigger: request.origin,
-    task: { ...request.task, digest: request.taskDigest },
+    task: {
+      ...request.task,
+      digest: request.taskDigest,
+      ...(request.taskSource === undefined ? {} : { source: request.taskSource }),
+    },
     agent: {
       protocol: PROTOCOL_VERSION,
       codexVersion: codex?.version ?? null,

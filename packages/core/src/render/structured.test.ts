@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { limits } from "../limits.ts";
 import { layOutStructured, renderStructured } from "./structured.ts";
 
-const rendered = (value: unknown): string => renderStructured({ state: "present", text: JSON.stringify(value) });
+const rendered = (value: unknown): string => renderStructured({ state: "present", text: JSON.stringify(value) }, null);
 
 describe("structured output", () => {
   it("is one fenced block of JSON, one value on a line", () => {
@@ -32,7 +32,7 @@ describe("structured output", () => {
   it.each(["", "{", '{"a":1,"a":2}', '{"__proto__":1}', "[".repeat(40) + "]".repeat(40), "It is fine."])(
     "is not shown when it is %j",
     (text) => {
-      expect(renderStructured({ state: "present", text })).toMatch(/^The structured output is not shown/);
+      expect(renderStructured({ state: "present", text }, null)).toMatch(/^The structured output is not shown/);
     },
   );
 
@@ -43,7 +43,7 @@ describe("structured output", () => {
   });
 
   it("says why there is none", () => {
-    expect(renderStructured({ state: "withheld", why: "too_big" })).toContain("did not return it (too big)");
-    expect(renderStructured(null)).toContain("(absent)");
+    expect(renderStructured({ state: "withheld", why: "too_big" }, null)).toContain("did not return it (too big)");
+    expect(renderStructured(null, null)).toContain("(absent)");
   });
 });

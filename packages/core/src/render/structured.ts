@@ -1,13 +1,9 @@
 import { limits } from "../limits.ts";
+import { readStructured, sayMisfit, structuredMisfit } from "../output-misfit.ts";
 import type { Result } from "../result.ts";
 import { cleanText } from "../safe-output/characters.ts";
-import { readStrictJson } from "../strict-json.ts";
 import { count } from "./text.ts";
 
-/** Deeper answers are no data that a person reads, and each level indents every line within it. */
-const DEPTH_MAX = 32;
-/** Names and values: each takes a line of its own once it is laid out. */
-const VALUES_MAX = 20_000;
 /** Kept free for the words above and the fence. */
 const SPARE_CHARS = 200;
 
@@ -19,8 +15,7 @@ const HIDDEN = /[\p{C}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}\u2800]/gu;
  * nothing that could end a fence. Null if it is no strict JSON within the bounds. Still hostile in what it says. Never throws.
  */
 export function layOutStructured(text: string): string | null {
-  const bounds = { depthMax: DEPTH_MAX, charsMax: limits.structuredBytesMax, valuesMax: VALUES_MAX };
-  const read = readStrictJson(text, bounds);
+  const read = readStructured(text);
   if (!read.ok) {
     return null;
   }
@@ -30,8 +25,11 @@ export function layOutStructured(text: string): string | null {
   return cleanText(shown.join("\n")).text;
 }
 
-/** Structured output as the details of a check: one fenced block, or why there is none. At most `limits.commentCharsMax`. */
-export function renderStructured(structured: Result["structured"]): string {
+/**
+ * Structured output as the details of a check: one fenced block, or why there is none. What does not fit the task's schema is
+ * not shown as data. At most `limits.commentCharsMax`.
+ */
+export function renderStructured(structured: Result["structured"], schema: string | null): string {
   if (structured === null || structured.state === "withheld") {
     const why = structured === null ? "absent" : structured.why.replaceAll("_", " ");
     return `There is no structured output: the machine did not return it (${why}).`;
@@ -39,6 +37,10 @@ export function renderStructured(structured: Result["structured"]): string {
   const text = layOutStructured(structured.text);
   if (text === null) {
     return "The structured output is not shown: it is no JSON that can be read in one way only.";
+  }
+  const misfit = structuredMisfit(schema, structured);
+  if (misfit !== null) {
+    return `The structured output is not shown: it does not fit the task's output schema: ${sayMisfit(misfit)}.`;
   }
   if (text.length > limits.commentCharsMax - SPARE_CHARS || text.split("\n").length > limits.commentLinesMax) {
     return `The structured output is not shown: it is too long (${count(text.length)} characters).`;

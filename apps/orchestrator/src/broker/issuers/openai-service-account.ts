@@ -42,6 +42,24 @@ const KeyPage = z.object({
 });
 type ListedKey = z.infer<typeof KeyPage>["data"][number];
 
+/** Where the Admin API lists a project's keys. */
+function keysPath(project: string): string {
+  return `/organization/projects/${encodeURIComponent(project)}/api_keys`;
+}
+
+/**
+ * Asks the Admin API for one of the project's keys, once: that shows whether it knows project and admin key, and makes
+ * nothing. Throws CREDENTIAL_UNAVAILABLE, CREDENTIAL_REFUSED.
+ */
+export async function assertAdminAnswers(config: ServiceAccount, clock: Clock): Promise<void> {
+  const ask = createAdminRequests({ url: config.adminUrl, adminKey: config.adminKey, clock });
+  const query = new URLSearchParams({ limit: "1", owner_project_access: "any" });
+  const path = `${keysPath(config.project)}?${query.toString()}`;
+  if ((await ask({ method: "GET", path, tries: 1 }, KeyPage)) === null) {
+    throw new AppError("CREDENTIAL_REFUSED", "OpenAI's Admin API knows no such project");
+  }
+}
+
 /**
  * A key of an OpenAI service account for every attempt. It is deleted when the attempt ends, expires by itself if
  * nobody does, and carries its attempt in its name, so that a sweeper finds what a crash or a lost answer left.
@@ -53,7 +71,7 @@ export function createServiceAccountIssuer(
 ): Issuer {
   const { clock, log } = deps;
   const ask = createAdminRequests({ url: config.adminUrl, adminKey: config.adminKey, ...deps });
-  const keys = `/organization/projects/${encodeURIComponent(config.project)}/api_keys`;
+  const keys = keysPath(config.project);
   const ownKeys = `/organization/projects/${encodeURIComponent(config.project)}/service_accounts/${encodeURIComponent(config.serviceAccount)}/api_keys`;
 
   /** Before keys that could not be deleted are tried again, by their id. */

@@ -28,6 +28,10 @@ export interface LooksOptions {
   readonly now: () => number;
   /** Told of each check when it is made. */
   readonly onCheck: (check: AccountCheck) => void;
+  /** How long one look may take. Absent: as long as its calls, each of which has a bound. */
+  readonly lookMs?: number;
+  /** Told of each look that there is no use in, since EC2 does not answer. Absent: each is tried all the same. */
+  readonly onSkipped?: (name: string) => void;
 }
 
 /** What one look has seen, and what of it is wrong. */

@@ -1,3 +1,4 @@
+import { setTimeout as after } from "node:timers/promises";
 import {
   DescribeInstancesCommand,
   DescribeInstanceTypesCommand,
@@ -30,8 +31,12 @@ export async function lookAtAccount(options: LooksOptions): Promise<readonly Acc
   let networks: readonly string[] = [];
 
   async function check(name: string, look: () => Promise<Look>): Promise<void> {
+    if (options.onSkipped !== undefined && checks[0]?.ok === false) {
+      options.onSkipped(name);
+      return;
+    }
     const began = options.now();
-    const found = await look().catch(failed);
+    const found = await within(options.lookMs, look()).catch(failed);
     const slips = found.slips ?? [];
     const seen = slips.length === 0 ? found.seen : slips.map((slip) => slip.seen).join("; ");
     const made = { name, ok: slips.length === 0, seen, fixes: slips.map(({ fix }) => fix), ms: options.now() - began };
@@ -78,6 +83,18 @@ export async function smallestType(ec2: EC2Client, types: readonly string[], pau
     (type.VCpuInfo?.DefaultVCpus ?? Infinity) * 2 ** 40 + (type.MemoryInfo?.SizeInMiB ?? 0);
   const [smallest] = known.toSorted((left, right) => sizeOf(left) - sizeOf(right));
   return smallest?.InstanceType ?? types[0] ?? "";
+}
+
+/** Whatever comes of a look that took too long is not waited for. */
+async function within(ms: number | undefined, look: Promise<Look>): Promise<Look> {
+  if (ms === undefined) {
+    return look;
+  }
+  const over = new AbortController();
+  const late = after(ms, undefined, { signal: over.signal }).then(() => {
+    throw new Error(`EC2 did not answer within ${ms / 1_000} s`);
+  });
+  return Promise.race([look, late]).finally(() => over.abort());
 }
 
 /** What EC2 refused to allow is a slip with its fix. */
