@@ -40,7 +40,7 @@ export function createSetupProxy(options: {
 }): SetupProxy {
   const { listener, broker, capability, transport = plainTransport } = options;
   const agent = transport({});
-  const open = new Set<Duplex>();
+  const open = new Map<Duplex, Promise<void>>();
   const server = createServer({ requestTimeout: HEADERS_MS, headersTimeout: HEADERS_MS }, (_incoming, outgoing) => {
     outgoing.writeHead(405, { "content-type": "text/plain", connection: "close" });
     outgoing.end("mayfly: only connections with TLS pass here: ask for https addresses\n");
@@ -54,9 +54,13 @@ export function createSetupProxy(options: {
 
   /** Remembers it until it is closed; that it breaks off is no fault of anybody's. */
   function keep(stream: Duplex): void {
-    open.add(stream);
+    const { promise, resolve } = Promise.withResolvers<void>();
+    open.set(stream, promise);
     stream.on("error", () => {});
-    stream.once("close", () => open.delete(stream));
+    stream.once("close", () => {
+      open.delete(stream);
+      resolve();
+    });
   }
 
   function lead(target: string, client: Socket, head: Buffer): void {
@@ -86,12 +90,10 @@ export function createSetupProxy(options: {
     async close() {
       server.close();
       server.closeAllConnections();
-      const ends = [...open].map(async (stream) => {
-        const { promise, resolve } = Promise.withResolvers<void>();
-        stream.once("close", () => resolve());
+      const ends = [...open.values()];
+      for (const stream of open.keys()) {
         stream.destroy();
-        return promise;
-      });
+      }
       await Promise.all(ends);
     },
   };

@@ -159,6 +159,27 @@ describe("decidePolicy", () => {
     expect(refusal({ task, taskSource })?.detail).toBe(`example/.github/${detail}`);
   });
 
+  it("lets a set-up reach what its operator names and nothing else", () => {
+    const task = file({ setup: ["make deps"], network: ["packages.example.com"] });
+    expect(refusal({ task })).toMatchObject({
+      code: "not_allowed",
+      detail: expect.stringContaining("network: packages.example.com is not allowed here; allowed: none"),
+    });
+    const ceiling = { ...question().ceiling, setupHosts: ["packages.example.com"] };
+    expect(refusal({ task, ceiling })).toBeNull();
+    const more = file({ setup: ["make"], network: ["packages.example.com", "www.packages.example.com"] });
+    expect(refusal({ task: more, ceiling })?.detail).toContain("www.packages.example.com is not allowed here");
+  });
+
+  it("lets no set-up of a fork's pull request reach a host, whatever the operator names", () => {
+    const task = file({ setup: ["make deps"], network: ["packages.example.com"] });
+    const ceiling = { ...question().ceiling, setupHosts: ["packages.example.com"] };
+    expect(refusal({ task, ceiling, fork: true })).toMatchObject({
+      code: "not_allowed",
+      detail: expect.stringContaining("never run on a fork's pull request"),
+    });
+  });
+
   it("names the first mistakes of a broken file, and counts the rest", () => {
     const task = parseTaskFile("---\nmodle: x\na: 1\nb: 1\nc: 1\n---\nx");
     const ending = refusal({ task });

@@ -13,6 +13,7 @@ import {
   LONG_AGO,
   NOW,
   type Rules,
+  SETUP_HOST,
   type Slot,
   type World,
   wrongChange,
@@ -161,6 +162,24 @@ function machineMoves(
     go(`time: ${id}'s ${name}`, true, to);
   }
   agentMoves(world, record, rules, go);
+  if (rules.connects) {
+    connectionMoves(world, record, rules, go);
+  }
+}
+
+/** One connection of each attempt's set-up, as broker/setup-tunnels.ts writes it down. */
+function connectionMoves(
+  world: World,
+  record: Machine,
+  rules: Rules,
+  go: (name: string, fair: boolean, to: World) => void,
+): void {
+  const { id: machine } = record;
+  const id = `con_${claimOf(record)?.epoch ?? 1}`;
+  const end = { sentBytes: 0, receivedBytes: 0, why: "closed" } as const;
+  go(`${machine}: connects`, false, tellRun(world, { type: "setup_opened", id, host: SETUP_HOST, machine }, rules));
+  // Not fair: the broker that carries it may die.
+  go(`${machine}: disconnects`, false, tellRun(world, { type: "setup_closed", id, end, machine }, rules));
 }
 
 /** All that the agent of a machine may have said once its attempt was its own: at any later moment, twice, in any order. */
@@ -252,7 +271,11 @@ function agedRuns(world: World, rules: Rules): [string, World][] {
   if (run.phase !== "running") {
     return [];
   }
-  const { attempt } = run;
+  const { attempt, setupConnections = [] } = run;
+  if (setupConnections.some(({ end, openedAt }) => end === null && openedAt === NOW)) {
+    const aged = setupConnections.map((one) => ({ ...one, openedAt: LONG_AGO }));
+    return [["a connection's longest life is over", { ...world, run: { ...run, setupConnections: aged } }]];
+  }
   const dead = world.dead.includes(run.epoch) ? world.dead : [...world.dead, run.epoch];
   return attempt.frozenAt === null
     ? [["the deadline has passed", { ...world, dead, run: { ...run, attempt: { ...attempt, deadline: LONG_AGO } } }]]

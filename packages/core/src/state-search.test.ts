@@ -27,7 +27,7 @@ const STATES_MAX = 2_000_000;
 
 /** Visits every world that can be reached, nearest first, and asks of each whether it is sound and can still end well. */
 function search(rules: Rules): Seen {
-  const start = startOfWorld();
+  const start = startOfWorld(rules);
   const known = new Map<string, number>([[identityOf(start), 0]]);
   const cameFrom: { parent: number; move: string }[] = [{ parent: -1, move: "start" }];
   const fairInto: number[][] = [[]];
@@ -125,6 +125,15 @@ describe("machines that are taken back, in every order of events", () => {
   });
 });
 
+describe("a set-up that reaches a host, in every order of events", () => {
+  it("leaves nothing open where a key may be, and holds up no run for ever", { timeout: 120_000 }, () => {
+    const { states, transitions, fault, trace } = search({ ...realRules, connects: true, machinesMax: 2 });
+    console.info(`with a set-up that reaches a host: ${states} states, ${transitions} transitions`);
+    expect({ fault, trace }).toEqual({ fault: null, trace: [] });
+    expect(states).toBeGreaterThan(10_000);
+  });
+});
+
 describe("the search itself, on rules that are bent", () => {
   const { decideRun, decideMachine, decideLaunch, comparePresent } = realRules;
   const taking: Rules = { ...realRules, takesBack: true, machinesMax: 3 };
@@ -191,6 +200,19 @@ describe("the search itself, on rules that are bent", () => {
           : after,
       ),
       fault: "a machine went back in its life",
+    },
+    {
+      bent: "the gate passes while the set-up has a connection",
+      rules: {
+        ...bendRun((before, event, after) =>
+          before.phase === "running" && event.type === "gate_passed"
+            ? { ...before, attempt: { ...before.attempt, gate: event.report } }
+            : after,
+        ),
+        connects: true,
+        machinesMax: 1,
+      },
+      fault: "a connection of the set-up is open where a key may be",
     },
     {
       bent: "a run is given any machine, though the last one was taken back",

@@ -5,6 +5,7 @@ import { limits } from "./limits.ts";
 import { decideMachine, isLeased, type Machine } from "./machine.ts";
 import { decideRun, isAlive } from "./decide-run.ts";
 import { requestRun, type Run } from "./run.ts";
+import { hasOpenSetupConnection } from "./setup-connection.ts";
 import { isSteady, mayServe } from "./steady.ts";
 import { defaultTask } from "./task-spec.ts";
 
@@ -23,6 +24,8 @@ export interface Rules {
   readonly launchesFail: boolean;
   /** Whether machines are taken back, all but the second: likewise. */
   readonly takesBack: boolean;
+  /** Whether the task's set-up reaches a host: likewise. */
+  readonly connects: boolean;
   readonly machinesMax: number;
 }
 
@@ -37,6 +40,7 @@ export const realRules: Rules = {
   intendsFirst: true,
   launchesFail: false,
   takesBack: false,
+  connects: false,
   machinesMax: 3,
 };
 
@@ -68,11 +72,15 @@ export interface World {
   readonly broken: string | null;
 }
 
-export function startOfWorld(): World {
+/** The one host that a set-up reaches. */
+export const SETUP_HOST = "packages.example.com";
+
+export function startOfWorld({ connects }: Pick<Rules, "connects">): World {
+  const task = defaultTask("local", "example-model");
   const request = {
     origin: { kind: "local", user: "dev", path: "/tmp/example" },
     requestedAt: NOW,
-    task: defaultTask("local", "example-model"),
+    task: connects ? { ...task, setup: ["make"], network: [SETUP_HOST] } : task,
     taskDigest: null,
     prompt: "p",
   } as const;
@@ -140,6 +148,9 @@ export function faultOf(world: World, rules: Rules): string | null {
   if (isRisked) {
     return "a run whose machine was taken back went on with one that may be";
   }
+  if (run.phase === "running" && run.attempt.gate !== null && hasOpenSetupConnection(run, NOW)) {
+    return "a connection of the set-up is open where a key may be";
+  }
   const isOver = run.phase === "publishing" || run.phase === "done" || world.shown;
   return isOver && !isAllGone(run, world) ? "the run went on without evidence of a machine" : null;
 }
@@ -195,6 +206,7 @@ export function identityOf({ run, slots, dead, shown, broken }: World): string {
     run.phase === "done" ? `${run.archived}${run.publication.kind}` : "",
     run.gone.length,
     run.takenBack?.epoch ?? "",
+    (run.setupConnections ?? []).map(({ epoch, openedAt, end }) => `${epoch}${openedAt === NOW}${end === null}`).join(),
     machines.sort().join("|"),
     dead.toSorted((a, b) => a - b).join(),
     shown,

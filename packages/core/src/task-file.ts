@@ -132,6 +132,10 @@ function readOptions(
       problems.push({ ...result.yaml.placeOf([name], "key"), message: reading.problem });
     }
   }
+  if (options.network !== undefined && options.setup === undefined) {
+    const message = "network: only set-up commands reach hosts, and there is no setup";
+    problems.push({ ...result.yaml.placeOf(["network"], "key"), message });
+  }
   return problems.length === 0 ? { ok: true, options } : { ok: false, problems: problems.slice(0, PROBLEMS_MAX) };
 }
 
