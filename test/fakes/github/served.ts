@@ -69,6 +69,7 @@ export const servedWebhooks = [
   "pull-request-closed",
   "pull-request-reopened",
   "pull-request-edited",
+  "pull-request-converted-to-draft",
   "issue-comment-created",
   "issue-comment-edited",
   "issue-comment-deleted",
