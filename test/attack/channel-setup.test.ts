@@ -1,132 +1,33 @@
 import { once } from "node:events";
-import { mkdtemp, rm } from "node:fs/promises";
-import { createServer as createHttps, type Server as HttpsServer } from "node:https";
-import { type AddressInfo, connect as dial, createServer, type Server } from "node:net";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { connect as connectTls } from "node:tls";
-import { limits, type Run, type RunId, type SetupHost } from "@mayfly/core";
+import { connect as dial } from "node:net";
+import { limits, type Run, type RunId } from "@mayfly/core";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { createSetupProxy, type SetupProxy } from "../../apps/agent/src/setup-proxy.ts";
-import { loadDoorKeys } from "../../apps/orchestrator/src/broker/enrolment/door-keys.ts";
 import { startTestRedis, type TestRedis } from "../../apps/orchestrator/src/store/test-redis.fixture.ts";
-import { say } from "../fakes/model/script.ts";
-import { type BrokerBench, type Channel, open, startBroker } from "./broker-bench.ts";
+import { type BrokerBench, open } from "./broker-bench.ts";
 import { gate } from "./channel-scene.ts";
+import { BIG, HOST, NAMED, type SetupBench, startSetupBench } from "./setup-scene.ts";
 
-const HOST = "packages.example.com";
-const NAMED = "named.example.com";
-const BIG = "x".repeat(300_000);
 const PEOPLE_WAIT_MS = 20_000;
 
 let redis: TestRedis;
-let folder: string;
-/** A server out there that speaks TLS, and how many came to it. */
-let outside: HttpsServer;
-let reached = 0;
+let scenes: SetupBench;
 let bench: BrokerBench;
-const cleanups: (() => Promise<unknown>)[] = [];
+const settingUp: SetupBench["settingUp"] = (network) => scenes.settingUp(network);
+const fetchThrough: SetupBench["fetchThrough"] = (scene, asked) => scenes.fetchThrough(scene, asked);
+const reached = () => scenes.reached();
 
 beforeAll(async () => {
   redis = await startTestRedis();
-  folder = await mkdtemp(join(tmpdir(), "mayfly-setup-net-"));
-  const { server } = await loadDoorKeys(folder, Date.now());
-  outside = createHttps({ key: server.key, cert: server.certificate }, (incoming, outgoing) => {
-    let size = 0;
-    incoming.on("data", (chunk: Buffer) => void (size += chunk.length));
-    incoming.on("end", () => outgoing.end(incoming.url === "/big" ? BIG : `got ${size}`));
-  });
-  outside.on("connection", () => void (reached += 1));
-  outside.listen(0, "127.0.0.1");
-  await once(outside, "listening");
 });
 
-afterAll(async () => {
-  outside.closeAllConnections();
-  outside.close();
-  await redis.end();
-  await rm(folder, { recursive: true, force: true });
-});
+afterAll(() => redis.end());
 
 beforeEach(async () => {
-  reached = 0;
-  const { port } = outside.address() as AddressInfo;
-  const setupHosts: SetupHost[] = [HOST, NAMED].map((host) => ({ host, at: { address: "127.0.0.1", port } }));
-  bench = await startBroker(redis, () => [say("Fine.")], { setupHosts });
+  scenes = await startSetupBench(redis);
+  ({ bench } = scenes);
 });
 
-afterEach(async () => {
-  await Promise.all(cleanups.splice(0).map((clean) => clean()));
-  await bench.close();
-});
-
-interface Scene {
-  readonly id: RunId;
-  readonly channel: Channel;
-  readonly capability: string;
-  readonly proxy: SetupProxy;
-  /** Where set-up commands find the agent's proxy. */
-  readonly port: number;
-}
-
-/** A machine in the middle of its set-up: the agent's own proxy, its channel, the real broker. */
-async function settingUp(network: readonly string[] = [HOST]): Promise<Scene> {
-  const id = await bench.addRun({ setup: ["true"], ...(network.length === 0 ? {} : { network }) });
-  const channel = await bench.addMachine();
-  const { capability } = await channel.claim();
-  // The machine's link to its channel, as its forwarder makes it.
-  const link = await listening(
-    createServer((socket) => {
-      const on = dial(channel.socket);
-      socket.on("error", () => on.destroy());
-      on.on("error", () => socket.destroy());
-      socket.once("close", () => on.destroy());
-      on.once("close", () => socket.destroy());
-      socket.pipe(on).pipe(socket);
-    }),
-  );
-  const listener = await listening(createServer());
-  const { port } = listener.address() as AddressInfo;
-  const broker = { host: "127.0.0.1", port: (link.address() as AddressInfo).port };
-  const proxy = createSetupProxy({ listener, broker, capability });
-  cleanups.push(async () => {
-    await proxy.close();
-    link.close();
-  });
-  return { id, channel, capability, proxy, port };
-}
-
-async function listening(server: Server): Promise<Server> {
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
-  return server;
-}
-
-/** What a tool of a set-up does: CONNECT to the proxy, TLS to the host, one request. Rejects with the proxy's refusal. */
-async function fetchThrough(
-  { port }: Pick<Scene, "port">,
-  asked: { host?: string; target?: string; servername?: string; body?: string; path?: string } = {},
-): Promise<string> {
-  const { host = HOST, target = `${host}:443`, servername = host, body = "", path = "/" } = asked;
-  const socket = dial({ host: "127.0.0.1", port });
-  cleanups.push(async () => socket.destroy());
-  socket.setTimeout(PEOPLE_WAIT_MS, () => socket.destroy(new Error("no answer")));
-  socket.write(`CONNECT ${target} HTTP/1.1\r\nhost: ${target}\r\n\r\n`);
-  const [answer] = (await once(socket, "data")) as [Buffer];
-  if (!answer.toString().startsWith("HTTP/1.1 200 ")) {
-    throw new Error(answer.toString().split("\r\n")[0]);
-  }
-  const tls = connectTls({ socket, servername, rejectUnauthorized: false });
-  await once(tls, "secureConnect");
-  tls.write(
-    `POST ${path} HTTP/1.1\r\nhost: ${host}\r\nconnection: close\r\ncontent-length: ${body.length}\r\n\r\n${body}`,
-  );
-  let said = "";
-  for await (const chunk of tls as AsyncIterable<Buffer>) {
-    said += chunk.toString("latin1");
-  }
-  return said;
-}
+afterEach(() => scenes.close());
 
 /** Once the ends of so many connections are written down. */
 async function ended(id: RunId, count: number): Promise<NonNullable<Run["setupConnections"]>> {
@@ -162,7 +63,7 @@ describe("a set-up that names hosts", () => {
       { target: "elsewhere.example.com:443" },
       { target: `${NAMED}:443` },
       { target: `${HOST}:80` },
-      { target: `${HOST}` },
+      { target: HOST },
       { target: "127.0.0.1:443" },
       { target: `${HOST}.:443` },
       { target: `x@${HOST}:443` },
@@ -172,7 +73,7 @@ describe("a set-up that names hosts", () => {
         /^HTTP\/1\.1 403 (the task's `network` does not|only CONNECT)/,
       );
     }
-    expect([reached, (await bench.run(scene.id)).setupConnections]).toEqual([0, undefined]);
+    expect([reached(), (await bench.run(scene.id)).setupConnections]).toEqual([0, undefined]);
     expect(await (await fetch(`http://127.0.0.1:${scene.port}/`)).text()).toContain(
       "only connections with TLS pass here",
     );
@@ -185,7 +86,7 @@ describe("a set-up that names hosts", () => {
     const scene = await settingUp();
     await expect(fetchThrough(scene, asked)).rejects.toThrow();
     expect(await ended(scene.id, 1)).toMatchObject([{ end: { why: "not_tls", sentBytes: 0, receivedBytes: 0 } }]);
-    expect(reached).toBe(0);
+    expect(reached()).toBe(0);
   });
 
   it("that sends something other than TLS reaches nobody", async () => {
@@ -197,7 +98,7 @@ describe("a set-up that names hosts", () => {
     socket.resume();
     await once(socket, "close");
     expect(await ended(scene.id, 1)).toMatchObject([{ end: { why: "not_tls", sentBytes: 0 } }]);
-    expect(reached).toBe(0);
+    expect(reached()).toBe(0);
   });
 
   it("sends 1 MiB in all and not a byte more, over however many connections", async () => {
@@ -219,7 +120,7 @@ describe("a set-up that names hosts", () => {
     const scene = await settingUp();
     const hold = async (): Promise<void> => {
       const socket = await open(scene.channel.socket);
-      cleanups.push(async () => socket.destroy());
+      scenes.atEnd(() => socket.destroy());
       socket.write(`CONNECT ${HOST}:443 HTTP/1.1\r\nauthorization: Bearer ${scene.capability}\r\n\r\n`);
       await once(socket, "data");
     };
@@ -244,7 +145,7 @@ describe("when the set-up is over", () => {
     await expect(fetchThrough(scene)).rejects.toThrow("403 the time for set-up is over");
     expect((await channel.call({ path: "/v1/key", token: capability })).status).toBe(200);
     await expect(fetchThrough(scene)).rejects.toThrow("403 the time for set-up is over");
-    expect(reached).toBe(0);
+    expect(reached()).toBe(0);
   });
 
   it("the gate does not pass, and no key is lent, while another broker has a connection open", async () => {
@@ -291,7 +192,7 @@ describe("a machine that nobody lets out", () => {
     await expect(fetchThrough(scene)).rejects.toThrow(
       "403 the task's `network` does not name this host; it names none",
     );
-    expect(reached).toBe(0);
+    expect(reached()).toBe(0);
   });
 
   it("reaches nothing without its capability, or with another machine's", async () => {
@@ -299,11 +200,11 @@ describe("a machine that nobody lets out", () => {
     const other = await settingUp();
     for (const token of ["", "Bearer nothing", `Bearer ${other.capability}`]) {
       const socket = await open(scene.channel.socket);
-      cleanups.push(async () => socket.destroy());
+      scenes.atEnd(() => socket.destroy());
       socket.write(`CONNECT ${HOST}:443 HTTP/1.1\r\nauthorization: ${token}\r\n\r\n`);
       const [answer] = (await once(socket, "data")) as [Buffer];
       expect(answer.toString()).toMatch(/^HTTP\/1\.1 401 /);
     }
-    expect(reached).toBe(0);
+    expect(reached()).toBe(0);
   });
 });

@@ -349,6 +349,34 @@ const defencesWithoutMachine: readonly Defence[] = [
     find: "if (found !== read.image.manifest.files[name].sha256) {",
     replace: "if (found === '') {",
   },
+  {
+    row: "T41",
+    name: "the look at the hosts that the task names",
+    file: `${CORE}/setup-connection.ts`,
+    find: "if (!hosts.includes(host)) {",
+    replace: "if (host === '') {",
+  },
+  {
+    row: "T41",
+    name: "the comparison with the name in TLS",
+    file: `${SERVICE}/broker/setup-tunnels.ts`,
+    find: 'hello.kind === "host" && hello.host === host ?',
+    replace: 'hello.kind === "host" ?',
+  },
+  {
+    row: "T41",
+    name: "the bound of what a set-up sends",
+    file: `${CORE}/setup-connection.ts`,
+    find: "if (gate !== null || frozenAt !== null || spent(mine) + limits.setupReserveBytes > limits.setupSentBytesMax) {",
+    replace: "if (gate !== null || frozenAt !== null) {",
+  },
+  {
+    row: "T41",
+    name: "the wait of the gate for the set-up's connections",
+    file: `${CORE}/decide-run.ts`,
+    find: " && !hasOpenSetupConnection(run, now)",
+    replace: "",
+  },
 ];
 
 export const defences: readonly Defence[] = [...defencesWithoutMachine, ...ec2Defences, ...machineDefences];

@@ -15,6 +15,7 @@ import { publishedTwice } from "./rows/t29-published-twice.ts";
 import { missingPolicy } from "./rows/t39-missing-policy.ts";
 import { tokens } from "./rows/t38-tokens.ts";
 import { supplyChain } from "./rows/t40-supply-chain.ts";
+import { setUpsWayOut } from "./rows/t41-set-ups-way-out.ts";
 import { smuggledRequests } from "./rows/t18-smuggled-requests.ts";
 import { modelFeatures } from "./rows/t17-model-features.ts";
 import { forgedWebhooks } from "./rows/t07-forged-webhooks.ts";
@@ -45,6 +46,7 @@ export const parts: readonly Row[] = [
   missingPolicy,
   tokens,
   supplyChain,
+  setUpsWayOut,
   smuggledRequests,
   modelFeatures,
   forgedWebhooks,
@@ -63,8 +65,8 @@ export const parts: readonly Row[] = [
   ...machineRows,
 ];
 
-const ROWS = 40;
-/** All forty rows in order. */
+const ROWS = 41;
+/** All of them, in order. */
 export const rows: readonly Row[] = Array.from({ length: ROWS }, (_, index) => {
   const id = `T${String(index + 1).padStart(2, "0")}`;
   return joinParts([...parts, ...untriedRows].filter((part) => part.id === id));

@@ -8,7 +8,7 @@ export type Needs = "nothing" | "redis" | "service" | "machine";
 
 /** One attack that Mayfly claims to withstand, as a program that tries it. */
 export interface Row {
-  /** `T01` to `T40`. */
+  /** `T01` to `T41`. */
   readonly id: string;
   /** What is tried, as a sentence. */
   readonly attack: string;

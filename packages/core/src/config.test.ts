@@ -34,6 +34,20 @@ describe("parseConfig", () => {
     expect(parsed).toMatchObject({ ok: true, config: { stateDir: "/var/lib/mayfly", cacheDir: "/var/cache/mayfly" } });
   });
 
+  it("reads the hosts of set-ups from a file or the environment, and names one that is none", () => {
+    const environment = { MAYFLY_SETUP_HOSTS: "packages.example.com, mirror.example.com=192.0.2.7:8443" };
+    expect(config(environment)).toMatchObject({
+      policy: { setupHosts: ["packages.example.com", "mirror.example.com"] },
+      setupHosts: [
+        { host: "packages.example.com", at: null },
+        { host: "mirror.example.com", at: { address: "192.0.2.7", port: 8443 } },
+      ],
+    });
+    expect(problems({}, "policy: { setup_hosts: ['*.example.com'] }")).toMatchObject([
+      { message: expect.stringContaining("must be HOST, HOST=ADDRESS or HOST=ADDRESS:PORT") },
+    ]);
+  });
+
   it("has a default for everything", () => {
     expect(config({ HOME: "/home/alice" })).toEqual({
       roles: ["intake", "worker", "broker", "web"],
@@ -74,7 +88,9 @@ describe("parseConfig", () => {
         safetyStrategies: ["unprivileged-user", "drop-sudo", "read-only"],
         publications: ["comment", "check", "review"],
         runMsMax: 3_600_000,
+        setupHosts: [],
       },
+      setupHosts: [],
       fleet: {
         provider: "qemu",
         machinesMax: 4,

@@ -323,7 +323,14 @@ function at<R extends Run>(run: R, name: Step, now: Instant): R {
 function base(run: Run): RunBase {
   const { schema, id, request, createdAt, epoch, times, gone, modelCalls, takenBack, setupConnections } = run;
   return {
-    ...{ schema, id, request, createdAt, epoch, times, gone, modelCalls },
+    schema,
+    id,
+    request,
+    createdAt,
+    epoch,
+    times,
+    gone,
+    modelCalls,
     ...(takenBack === undefined ? {} : { takenBack }),
     ...(setupConnections === undefined ? {} : { setupConnections }),
   };

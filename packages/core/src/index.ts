@@ -50,6 +50,7 @@ export * from "./render/fallback.ts";
 export { renderPatch } from "./render/patch.ts";
 export * from "./render/receipt.ts";
 export { renderReview, reviewMarker, reviewText, readFindingMarker } from "./render/review.ts";
+export { renderReached } from "./render/reached.ts";
 export * from "./render/spend.ts";
 export * from "./render/steps.ts";
 export { takenBackText } from "./render/taken-back.ts";

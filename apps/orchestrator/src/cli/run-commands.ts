@@ -3,6 +3,7 @@ import {
   ranAsRoot,
   type Receipt,
   renderDuration,
+  renderReached,
   renderSpend,
   renderSteps,
   takenBackText,
@@ -64,6 +65,9 @@ export async function runView(terminal: Terminal, id: string, flags: Flags): Pro
   }
   for (const { name, offsetMs } of renderSteps(run)) {
     terminal.stdout(`  ${renderDuration(offsetMs).padStart(8)}  ${name}\n`);
+  }
+  for (const line of renderReached(run, toTerminal)) {
+    terminal.stdout(`  ${line}\n`);
   }
   terminal.stdout(`  ${events.length} events of Codex; --json shows them\n`);
   const spend = (receipt as Receipt | null)?.spend ?? null;

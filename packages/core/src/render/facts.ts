@@ -3,6 +3,7 @@ import { taskSourceText } from "../run-request.ts";
 import type { RuleCounts } from "../safe-output/rules.ts";
 import { machinesOf, type EndedRun, type ReceiptMachine, type RunFacts } from "./receipt.ts";
 import { renderDuration } from "./duration.ts";
+import { renderReached } from "./reached.ts";
 import { renderRemoved } from "./removed.ts";
 import { renderSpend } from "./spend.ts";
 import { renderSteps } from "./steps.ts";
@@ -33,6 +34,7 @@ export function renderFacts(
     ...taskLines(run),
     ...resultLines(run, facts),
     ...removedLine(removed),
+    ...renderReached(run, codeSpan).map((line) => `- ${line}`),
     ...gateLines(run),
     ...machinesOf(run, facts.machines).slice(0, MACHINES_SHOWN).flatMap(machineLines),
     ...stepLines(run),

@@ -3,7 +3,7 @@ import { createServer } from "node:net";
 import { connect } from "node:tls";
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { readClientHello } from "./client-hello.ts";
+import { readClientHello } from "../../apps/orchestrator/src/broker/client-hello.ts";
 
 const HOST = "packages.example.com";
 
