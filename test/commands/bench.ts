@@ -6,6 +6,7 @@ import { createCommands } from "../../apps/orchestrator/src/intake/commands.ts";
 import { createHandleDelivery } from "../../apps/orchestrator/src/intake/handle-delivery.ts";
 import { createRunStarter } from "../../apps/orchestrator/src/intake/start-run.ts";
 import { createPatchDecider } from "../../apps/orchestrator/src/publish/decide-patch.ts";
+import { createTaskCheck } from "../../apps/orchestrator/src/publish/task-check.ts";
 import { createRecords } from "../../apps/orchestrator/src/runs/records.ts";
 import { createDeliveryStore, type DeliveryRecord } from "../../apps/orchestrator/src/store/deliveries.ts";
 import { createRecordStore } from "../../apps/orchestrator/src/store/records.ts";
@@ -76,6 +77,7 @@ export async function openCommands(): Promise<CommandBench> {
     starter: createRunStarter({ reader, ceiling, modelDefault: "gpt-5.5" }),
     commands: createCommands({ reader, app, store, deliveries, labels: ceiling.labels, decidePatch }),
     decidePatch,
+    checkTasks: createTaskCheck({ app, terms: { ceiling, modelDefault: "gpt-5.5" } }),
     clock,
     ids: randomIds,
     log,

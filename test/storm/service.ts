@@ -140,6 +140,7 @@ function serviceDeps(deps: HostDeps, own: OwnParts): ServiceDeps {
     githubHost: "example.com",
     gitUrl: () => "https://example.com/",
     webhookSecrets: [],
+    checksTasks: false,
     looksForDeliveries: false,
     isOneOfMany: false,
     findSecrets: async () => [],

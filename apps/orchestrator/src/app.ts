@@ -35,6 +35,7 @@ import { createRunStarter } from "./intake/start-run.ts";
 import { buildWebhookServer } from "./intake/webhook-server.ts";
 import { createPatchDecider } from "./publish/decide-patch.ts";
 import { createPublisher } from "./publish/publisher.ts";
+import { createTaskCheck } from "./publish/task-check.ts";
 import { createDispatch } from "./runs/dispatch.ts";
 import { buildDispatchServer } from "./runs/dispatch-server.ts";
 import { createGatherFacts, type GatherFacts } from "./runs/facts.ts";
@@ -93,6 +94,8 @@ export interface ServiceDeps {
   /** Null where nobody holds a key for it: receipts of local runs are not signed. */
   readonly signReceipt: SignReceipt | null;
   readonly policy: Ceiling;
+  /** Whether pull requests that change task files get a check that says what the change comes to. */
+  readonly checksTasks: boolean;
   readonly fleet: FleetSettings;
   readonly launchFailuresMax: number | null;
   /** What a simulation puts in the place of parts that live by the wall clock or outside this process. */
@@ -231,6 +234,9 @@ export async function buildService(deps: ServiceDeps): Promise<Service> {
     appSlug: async () => (await deps.github.identity()).slug,
     forgetRepository: (id) => sources.ensureRepositoryRemoved(id),
     decidePatch,
+    checkTasks: deps.checksTasks
+      ? createTaskCheck({ app: deps.github, terms: { ceiling: deps.policy, modelDefault: deps.modelDefault } })
+      : null,
   });
   const redelivery = createRedelivery({ app: deps.github, deliveries, clock, log });
 

@@ -93,6 +93,14 @@ const GitHub = z.strictObject({
     wholeNumber(1, Number.MAX_SAFE_INTEGER).nullable().default(null),
   ),
   ...appKeySettings,
+  check_tasks: setting(
+    {
+      environment: "MAYFLY_CHECK_TASKS",
+      description:
+        "Say in a check what a pull request's changes of task files come to. It costs two small requests for each push.",
+    },
+    z.boolean("must be true or false").default(true),
+  ),
   webhook_secret: setting(
     { environment: "MAYFLY_WEBHOOK_SECRET", description: "The App's webhook secret, at least 16 characters." },
     WebhookSecret.nullable().default(null),

@@ -62,6 +62,7 @@ describe("parseConfig", () => {
         gitUrl: "https://github.com",
         app: null,
         webhookSecrets: [],
+        checksTasks: true,
       },
       listen: {
         webhook: { host: "127.0.0.1", port: 3000 },

@@ -38,6 +38,8 @@ export interface Config {
     readonly app: GitHubAppConfig | null;
     /** None, one, or during a change-over two: the present one first. */
     readonly webhookSecrets: readonly Secret[];
+    /** Whether pull requests that change task files get a check about it. */
+    readonly checksTasks: boolean;
   };
   readonly listen: { readonly webhook: Address; readonly internal: Address; readonly machines: Address };
   readonly model: {
@@ -149,6 +151,7 @@ function shape(data: ConfigSchema, sources: ConfigSources): Config {
       gitUrl: github.git_url ?? webUrl,
       app: appOf(github),
       webhookSecrets: webhookSecretsOf(github),
+      checksTasks: github.check_tasks,
     },
     listen,
     model: {

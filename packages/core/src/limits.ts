@@ -113,6 +113,8 @@ export const limits = {
   setupConnectMs: 10 * SECOND,
   /** The first words of TLS: 2 KiB with the largest keys in use. */
   setupHelloBytesMax: 16 * KIB,
+  /** Task files of a pull request that are looked at: a repository has a handful. Each costs two requests at most. */
+  taskFilesCheckedMax: 20,
   /** AGENTS.md: Codex's own default for project documents. */
   agentsFileBytesMax: 32 * KIB,
   /** Title and body of a pull request as they go into the prompt. */

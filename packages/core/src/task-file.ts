@@ -22,6 +22,9 @@ const FRONT_MATTER_CHARS_MAX = 16 * 1_024;
 /** Twice GitHub's own limit of 50, so that only mischief is refused. */
 const LABEL_CHARS_MAX = 100;
 
+/** Where task files lie, from a repository's root. */
+export const TASK_FOLDER = ".github/codex/labels";
+
 /**
  * The file that says what a label stands for, from the repository's root: `.github/codex/labels/<label>.md`.
  * A label that cannot be a file's name has none; the reason is a sentence part that follows "the label".
@@ -30,7 +33,7 @@ export function taskPath(
   label: string,
 ): { readonly ok: true; readonly path: string } | { readonly ok: false; readonly reason: string } {
   const reason = unnameable(label);
-  return reason === null ? { ok: true, path: `.github/codex/labels/${label}.md` } : { ok: false, reason };
+  return reason === null ? { ok: true, path: `${TASK_FOLDER}/${label}.md` } : { ok: false, reason };
 }
 
 function unnameable(label: string): string | null {

@@ -128,7 +128,17 @@ function rerunTrigger(event: RerunEvent, options: TriggerOptions): Trigger {
 
 function pullRequestTrigger(
   webhook: PullRequestEvent &
-    Webhook & { kind: "labeled" | "unlabeled" | "synchronize" | "closed" | "converted_to_draft" | "retargeted" },
+    Webhook & {
+      kind:
+        | "labeled"
+        | "unlabeled"
+        | "opened"
+        | "reopened"
+        | "synchronize"
+        | "closed"
+        | "converted_to_draft"
+        | "retargeted";
+    },
   options: TriggerOptions,
 ): Trigger {
   const { pullRequest, sender } = webhook;
@@ -151,6 +161,9 @@ function pullRequestTrigger(
         label: webhook.label,
         ending: { outcome: "cancelled", code: "label_removed", detail: `${sender.login} removed ${webhook.label}` },
       };
+    case "opened":
+    case "reopened":
+      return ignore("a pull request that is opened asks for no run");
     case "synchronize":
       return {
         ...about,

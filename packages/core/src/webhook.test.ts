@@ -1,6 +1,6 @@
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { isFork, meaningOf, parseWebhook, type Webhook } from "./webhook.ts";
+import { isFork, meaningOf, parseWebhook, type Webhook, withOtherTasks } from "./webhook.ts";
 
 const HEAD = "a".repeat(40);
 const BASE = "b".repeat(40);
@@ -82,7 +82,7 @@ describe("parseWebhook", () => {
       kind: "ignored",
       reason: "Mayfly does not act on pull requests being edited",
     });
-    expect(parse({ action: "opened", changes }).kind).toBe("ignored");
+    expect(parse({ action: "assigned", changes }).kind).toBe("ignored");
   });
 
   it("knows no size where GitHub does not say all of it", () => {
@@ -109,13 +109,24 @@ describe("parseWebhook", () => {
   });
 
   it.each([
-    ["opened", {}],
+    ["assigned", {}],
     ["edited", {}],
     ["review_requested", {}],
     ["labeled", { label: undefined }],
   ])("ignores a pull request being %s, with a reason", (action, over) => {
     expect(parse({ action, ...over })).toMatchObject({ kind: "ignored", reason: expect.stringMatching(/\w+ \w+/) });
   });
+
+  it.each(["opened", "reopened", "synchronize"])(
+    "has other task files once a pull request is %s, into the default branch",
+    (action) => {
+      const webhook = parse({ action });
+      expect(withOtherTasks(webhook)).toBe(webhook);
+      const base = { sha: BASE, ref: "release", repo: { id: 100 } };
+      expect(withOtherTasks(parse({ action }, { base }))).toBeNull();
+      expect(withOtherTasks(parse({ action }, { state: "closed" }))).toBeNull();
+    },
+  );
 
   it("ignores events it does not act on, by name", () => {
     expect(parseWebhook({ event: "issues", body: { action: "labeled" } })).toEqual({

@@ -50,7 +50,7 @@ export interface PullRequestEvent extends RepositoryEvent {
 export type Webhook =
   | { readonly kind: "ping" }
   | (PullRequestEvent & { readonly kind: "labeled" | "unlabeled"; readonly label: string })
-  | (PullRequestEvent & { readonly kind: "synchronize" | "closed" | "converted_to_draft" })
+  | (PullRequestEvent & { readonly kind: "opened" | "reopened" | "synchronize" | "closed" | "converted_to_draft" })
   /** It goes into another branch than `from` now. */
   | (PullRequestEvent & { readonly kind: "retargeted"; readonly from: string })
   | ButtonEvent
@@ -176,6 +176,8 @@ export function meaningOf(webhook: Webhook): string | null {
     case "labeled":
     case "unlabeled":
       return meaning(webhook, webhook.label);
+    case "opened":
+    case "reopened":
     case "synchronize":
     case "closed":
     case "converted_to_draft":
@@ -187,6 +189,24 @@ export function meaningOf(webhook: Webhook): string | null {
     case "rerun":
       // GitHub does not number these: a check is run again once, and what comes of it has a check of its own.
       return `${webhook.repository.id}/rerun/${webhook.check.id}`;
+    default:
+      return null;
+  }
+}
+
+/**
+ * The pull request of an event after which its task files may be others than before; null for all other events, and where it
+ * does not go into the default branch, since task files count there alone.
+ */
+export function withOtherTasks(webhook: Webhook): PullRequestEvent | null {
+  switch (webhook.kind) {
+    case "opened":
+    case "reopened":
+    case "synchronize":
+    case "retargeted": {
+      const { pullRequest, repository } = webhook;
+      return pullRequest.state === "open" && pullRequest.base.ref === repository.defaultBranch ? webhook : null;
+    }
     default:
       return null;
   }
@@ -213,7 +233,8 @@ function parsePing(body: object): Webhook {
     : { kind: "invalid", reason: "a ping has zen and hook_id in its body" };
 }
 
-const actedOn = ["labeled", "unlabeled", "synchronize", "closed", "converted_to_draft"];
+const plain = ["opened", "reopened", "synchronize", "closed", "converted_to_draft"] as const;
+const actedOn: readonly string[] = ["labeled", "unlabeled", ...plain];
 
 function parsePullRequest(body: object): Webhook {
   const head = Action.safeParse(body);
@@ -243,8 +264,9 @@ function parsePullRequest(body: object): Webhook {
   if (from !== undefined) {
     return { ...event, kind: "retargeted", from };
   }
-  if (action === "synchronize" || action === "closed" || action === "converted_to_draft") {
-    return { ...event, kind: action };
+  const kind = plain.find((one) => one === action);
+  if (kind !== undefined) {
+    return { ...event, kind };
   }
   // GitHub leaves the label out when it was deleted meanwhile.
   return data.label === null || data.label === undefined

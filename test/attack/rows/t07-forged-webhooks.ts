@@ -153,6 +153,7 @@ async function openIntake(
     forgetRepository: async () => undefined,
     commands: { resolve: async () => ({ kind: "said" as const, reason: "not tried here" }) },
     decidePatch: async () => "not applied",
+    checkTasks: null,
   });
   const server = buildWebhookServer({ secrets: [SECRET, OTHER], deliveries: deliveryStore, wake: handle, log });
   const url = await server.listen({ host: "127.0.0.1", port: 0 });

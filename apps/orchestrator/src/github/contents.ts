@@ -31,15 +31,22 @@ export async function readContent(
   return { kind: "text", text: Buffer.from(data.content, "base64").toString("utf8"), blob: data.sha };
 }
 
-/** The names in a folder at a commit or branch; none if there is no such folder. */
+/** One thing in a folder. */
+interface FolderEntry {
+  readonly name: string;
+  /** By its content: equal for equal content. */
+  readonly sha: string;
+}
+
+/** What lies in a folder at a commit or branch, at most the 1,000 that GitHub lists; none if there is no such folder. */
 export async function readFolder(
   client: GitHubClient,
   place: Place,
   at: { path: string; ref: string },
-): Promise<string[]> {
+): Promise<FolderEntry[]> {
   const { owner, name: repo } = place.repository;
   const found = await orNull(client.request("GET /repos/{owner}/{repo}/contents/{path}", { owner, repo, ...at }));
-  return Array.isArray(found?.data) ? found.data.map(({ name }) => name) : [];
+  return Array.isArray(found?.data) ? found.data.map(({ name, sha }) => ({ name, sha })) : [];
 }
 
 /** GitHub's answer, or null for its 404. Throws what the request throws. */

@@ -37,7 +37,7 @@ export async function readTaskFolder(app: GitHubApp, own: Omit<Shelf, "from">, p
     readFolder(own.client, own.place, { path, ref: own.branch }),
     withDefaults(app, own.place, ({ client, place, branch }) => readFolder(client, place, { path, ref: branch })),
   ]);
-  return [...new Set([...names, ...(defaults ?? [])])];
+  return [...new Set([...names, ...(defaults ?? [])].map(({ name }) => name))];
 }
 
 /** Null where the owner has no repository `.github`, the App is not installed on it, or it is the place itself. */

@@ -12,6 +12,7 @@ import {
   taskNamed,
   type Trigger,
   type WebhookPullRequest,
+  TASK_FOLDER,
 } from "@mayfly/core";
 import type { Logger } from "pino";
 import type { GitHubApp } from "../github/app.ts";
@@ -56,7 +57,6 @@ export interface Commands {
   resolve(id: DeliveryId, asked: Trigger & { kind: "command" | "rerun" }, at: Instant): Promise<Resolved>;
 }
 
-const TASK_FOLDER = ".github/codex/labels";
 /** Runs looked through for those of one pull request. */
 const RUNS_MAX = 500;
 const rolesWithWrite: readonly string[] = ["write", "maintain", "admin"];

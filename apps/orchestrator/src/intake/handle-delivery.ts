@@ -8,6 +8,7 @@ import {
   type Instant,
   meaningOf,
   parseWebhook,
+  type PullRequestEvent,
   type PullRequestOrigin,
   type Run,
   type RunId,
@@ -16,9 +17,11 @@ import {
   triggerOf,
   type Wakeups,
   type Webhook,
+  withOtherTasks,
 } from "@mayfly/core";
 import type { Logger } from "pino";
 import { isFinal } from "../github/app.ts";
+import type { CheckTasks } from "../publish/task-check.ts";
 import type { Records } from "../runs/records.ts";
 import type { DeliveryStore } from "../store/deliveries.ts";
 import type { Commands, DecidePatch } from "./commands.ts";
@@ -41,6 +44,8 @@ export interface HandleDeliveryDeps {
   readonly forgetRepository: (id: number) => Promise<void>;
   /** Puts a run's patch on its branch or discards it, or says on its check why not. Answers with that. Idempotent. */
   readonly decidePatch: DecidePatch;
+  /** Null where the operator wants no look at task files. */
+  readonly checkTasks: CheckTasks | null;
 }
 
 /** Runs looked through for repositories whose mirrors are to go. */
@@ -69,7 +74,8 @@ export function createHandleDelivery(deps: HandleDeliveryDeps): HandleDelivery {
     }
     const trigger = triggerOf(webhook, { labels: deps.labels, appSlug: await deps.appSlug() });
     const at = timeOf(webhook, open.record.receivedAt);
-    const { state, reason } = await act(deps, { id, at, run: open.record.run }, trigger);
+    const acted = await act(deps, { id, at, run: open.record.run }, trigger);
+    const { state, reason } = await withTasks(deps, withOtherTasks(webhook), acted);
     await deliveries.close(id, state, reason);
     log.info({ delivery: id, state, reason }, "a delivery was handled");
   };
@@ -92,11 +98,25 @@ interface Occasion {
   readonly run: RunId | null;
 }
 
-async function act(
-  deps: HandleDeliveryDeps,
-  occasion: Occasion,
-  trigger: Trigger,
-): Promise<{ state: "ignored" | "started" | "applied"; reason: string }> {
+/** What became of a delivery, and the look at task files that goes with it. */
+async function withTasks(
+  { checkTasks }: HandleDeliveryDeps,
+  event: PullRequestEvent | null,
+  acted: Acted,
+): Promise<Acted> {
+  if (event === null || checkTasks === null) {
+    return acted;
+  }
+  const found = await checkTasks(event).catch(refusalOf);
+  return { state: "applied", reason: acted.state === "ignored" ? found : `${acted.reason}; ${found}` };
+}
+
+interface Acted {
+  readonly state: "ignored" | "started" | "applied";
+  readonly reason: string;
+}
+
+async function act(deps: HandleDeliveryDeps, occasion: Occasion, trigger: Trigger): Promise<Acted> {
   switch (trigger.kind) {
     case "ignore":
       return { state: "ignored", reason: trigger.reason };
@@ -163,7 +183,7 @@ async function obey(
   deps: HandleDeliveryDeps,
   occasion: Occasion,
   asked: Trigger & { kind: "command" | "rerun" },
-): Promise<{ state: "ignored" | "started" | "applied"; reason: string }> {
+): Promise<Acted> {
   const { id, at, run } = occasion;
   if (run !== null && (await deps.store.loadRun(run)) !== null) {
     await deps.wakeups.wakeRun(run);

@@ -57,6 +57,7 @@ export async function runLocalService(
       githubHost: "github.com",
       gitUrl: () => "",
       webhookSecrets: [],
+      checksTasks: false,
       looksForDeliveries: false,
       isOneOfMany: false,
       findSecrets: broker.findSecrets,

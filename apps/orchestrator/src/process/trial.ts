@@ -141,6 +141,7 @@ async function withService(options: TrialOptions, stateDir: string, redis: Redis
       githubHost: "github.com",
       gitUrl: () => "",
       webhookSecrets: [],
+      checksTasks: false,
       looksForDeliveries: false,
       isOneOfMany: false,
       findSecrets: async () => [],

@@ -54,6 +54,7 @@ export async function buildWorker(deps: {
     githubHost: new URL(config.github.webUrl).hostname,
     gitUrl: ({ repository }) => `${config.github.gitUrl}/${repository.owner}/${repository.name}.git`,
     webhookSecrets,
+    checksTasks: config.github.checksTasks,
     looksForDeliveries: true,
     isOneOfMany: config.redisUrl !== null,
     findSecrets: async (texts, run) => [

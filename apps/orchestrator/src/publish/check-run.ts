@@ -1,18 +1,30 @@
-import type { PullRequestOrigin, RenderedCheck, Run } from "@mayfly/core";
+import type { PullRequestOrigin, RenderedCheck, Repository, Run } from "@mayfly/core";
 import { type GitHubClient, MAKE_ONCE } from "../github/app.ts";
 
 /** What GitHub takes at once (REST: create a check run); more are added by updates. */
 const ANNOTATIONS_AT_ONCE = 50;
 
+/** One check run of ours on one commit, known by what GitHub keeps as `external_id`. */
+export interface OwnCheck {
+  readonly repository: Repository;
+  readonly head: string;
+  readonly name: string;
+  readonly externalId: string;
+}
+
+/** The run's one check run on the approved commit. */
+export function checkOf({ id }: Run, { repository, head, label }: PullRequestOrigin): OwnCheck {
+  return { repository, head, name: `mayfly / ${label}`, externalId: id };
+}
+
 /**
- * The run's one check run on the approved commit says this now. It is found by the run's id, which GitHub keeps as
- * `external_id`. Of its annotations, which GitHub only ever adds to, those after the ones that are there. Idempotent.
+ * The check run says this now. Of its annotations, which GitHub only ever adds to, those after the ones that are there.
+ * Idempotent.
  */
 export async function ensureCheckRun(options: {
   client: GitHubClient;
   appId: number;
-  run: Run;
-  origin: PullRequestOrigin;
+  check: OwnCheck;
   content: RenderedCheck;
 }): Promise<{ id: number; url: string | null }> {
   const { content } = options;
@@ -34,16 +46,11 @@ interface KnownCheck {
 }
 
 async function write(
-  {
-    client,
-    run,
-    origin,
-    content,
-  }: { client: GitHubClient; run: Run; origin: PullRequestOrigin; content: RenderedCheck },
+  { client, check, content }: { client: GitHubClient; check: OwnCheck; content: RenderedCheck },
   known: KnownCheck | null,
   annotations: NonNullable<RenderedCheck["annotations"]>,
 ): Promise<KnownCheck & { url: string | null }> {
-  const where = { owner: origin.repository.owner, repo: origin.repository.name };
+  const where = { owner: check.repository.owner, repo: check.repository.name };
   const { title, summary, text = known?.hasText === true ? "" : undefined } = content;
   const state =
     content.conclusion === null
@@ -68,9 +75,9 @@ async function write(
     known === null
       ? await client.request("POST /repos/{owner}/{repo}/check-runs", {
           ...said,
-          name: nameOf(origin),
-          head_sha: origin.head,
-          external_id: run.id,
+          name: check.name,
+          head_sha: check.head,
+          external_id: check.externalId,
         })
       : await client.request("PATCH /repos/{owner}/{repo}/check-runs/{check_run_id}", {
           ...said,
@@ -80,28 +87,19 @@ async function write(
   return { id: Number(data.id), url: data.html_url, annotations: there, hasText: text !== undefined && text !== "" };
 }
 
-async function find(options: {
-  client: GitHubClient;
-  appId: number;
-  run: Run;
-  origin: PullRequestOrigin;
-}): Promise<KnownCheck | null> {
-  const { client, appId, run, origin } = options;
+async function find(options: { client: GitHubClient; appId: number; check: OwnCheck }): Promise<KnownCheck | null> {
+  const { client, appId, check } = options;
   const { data } = await client.request("GET /repos/{owner}/{repo}/commits/{ref}/check-runs", {
-    owner: origin.repository.owner,
-    repo: origin.repository.name,
-    ref: origin.head,
-    check_name: nameOf(origin),
+    owner: check.repository.owner,
+    repo: check.repository.name,
+    ref: check.head,
+    check_name: check.name,
     app_id: appId,
     filter: "all",
     per_page: 100,
   });
-  const mine = data.check_runs.find(({ external_id: id }) => id === run.id);
+  const mine = data.check_runs.find(({ external_id: id }) => id === check.externalId);
   return mine === undefined
     ? null
     : { id: Number(mine.id), annotations: mine.output.annotations_count, hasText: (mine.output.text ?? "") !== "" };
-}
-
-function nameOf(origin: PullRequestOrigin): string {
-  return `mayfly / ${origin.label}`;
 }

@@ -12,7 +12,7 @@ import type { Logger } from "pino";
 import { type GitHubApp, isFinal } from "../github/app.ts";
 import { placeOf } from "../github/pull-requests.ts";
 import type { ContentCount } from "../store/content.ts";
-import { ensureCheckRun } from "./check-run.ts";
+import { checkOf, ensureCheckRun } from "./check-run.ts";
 import { ensureComment } from "./comment.ts";
 import { type EarlierDeps, readEarlier } from "./earlier.ts";
 
@@ -98,7 +98,7 @@ async function show(deps: ProgressDeps, appId: number, run: Run, origin: PullReq
   if (publish.includes("check")) {
     const content = renderCheck(run, { ...NOTHING_YET, repository, githubHost, now });
     await app.withClient("progress", placeOf(origin), (client) =>
-      ensureCheckRun({ client, appId, run, origin, content }),
+      ensureCheckRun({ client, appId, check: checkOf(run, origin), content }),
     );
   }
   if (publish.includes("comment")) {

@@ -34,7 +34,7 @@ import {
 } from "@mayfly/core";
 import { placeOf } from "../github/pull-requests.ts";
 import type { RecheckRun } from "../runs/recheck-run.ts";
-import { ensureCheckRun } from "./check-run.ts";
+import { checkOf, ensureCheckRun } from "./check-run.ts";
 import { ensureComment, stickyName } from "./comment.ts";
 import { earlierRun, readEarlier } from "./earlier.ts";
 import { foldFindings, readFindings } from "./fold-findings.ts";
@@ -163,7 +163,7 @@ async function put(
     const wantsComment = publish.includes("comment") && run.ending.code !== "newer_run";
     // A patch's button is on the check; and no run ends unseen: what has nothing else to show has a check.
     const wantsCheck = publish.includes("check") || patch !== null || (review === null && !wantsComment);
-    const check = wantsCheck ? await ensureCheckRun({ client, appId, run, origin, content }) : null;
+    const check = wantsCheck ? await ensureCheckRun({ client, appId, check: checkOf(run, origin), content }) : null;
     const comment = wantsComment ? await ensureComment({ client, stickies, appId, run, origin, body }) : null;
     if (comment !== null) {
       await stickies.setResults(stickyName(origin), { run: run.id, before: await earlierRun(deps, run, origin) });

@@ -52,7 +52,8 @@ function annotationOf({ path, line, start_line: start, severity, title, body }: 
   };
 }
 
-function isFilePath(path: string): boolean {
+/** Whether it can name a file of a repository, and says nothing else on the way. */
+export function isFilePath(path: string): boolean {
   const isPlain = cleanText(path).text === path && !/[\\\n\t]/.test(path);
   return isPlain && path.split("/").every((name) => name !== "" && name !== "." && name !== "..");
 }
