@@ -10,6 +10,7 @@ import {
 } from "@mayfly/core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { createLog } from "../../apps/orchestrator/src/host/log.ts";
+import { commitAtOnce } from "../../apps/orchestrator/src/publish/commit-at-once.ts";
 import { createPatchDecider } from "../../apps/orchestrator/src/publish/decide-patch.ts";
 import { createPublisher } from "../../apps/orchestrator/src/publish/publisher.ts";
 import { reportInput } from "../../packages/core/src/render/run.fixture.ts";
@@ -47,19 +48,24 @@ interface Offered {
   readonly run: Run;
   readonly pull: PullView;
   readonly press: (by?: string, kind?: "apply" | "discard") => Promise<string>;
+  /** What the service does once such a run is published. */
+  readonly commit: () => Promise<void>;
   readonly check: () => { id: number; conclusion: string | null; buttons: string[]; said: string };
   readonly comment: () => string;
   readonly event: RunEvent;
 }
 
 /** A run of a task that publishes a patch, published. */
-async function offer(files: readonly Change[], fork = false): Promise<Offered> {
+async function offer(
+  files: readonly Change[],
+  { fork = false, kind = "patch" }: { fork?: boolean; kind?: "patch" | "commit" } = {},
+): Promise<Offered> {
   const opened = await bench.openRun();
   const origin = { ...opened.origin, fork };
   const { task } = opened.run.request;
   const asked: Run = {
     ...opened.run,
-    request: { ...opened.run.request, origin, task: { ...task, publish: ["comment", "check", "patch"] } },
+    request: { ...opened.run.request, origin, task: { ...task, publish: ["comment", "check", kind] } },
   };
   const ready = after(asked, eventsUntilPublishing(origin));
   const { result, machines, spend } = reportInput("The shelf is longer now.");
@@ -106,7 +112,8 @@ async function offer(files: readonly Change[], fork = false): Promise<Offered> {
     };
     return applier(trigger);
   };
-  return { run, pull: opened.pull, press, check, comment: () => view().comments.at(-1)?.body ?? "", event };
+  const commit = () => commitAtOnce(applier, run);
+  return { run, pull: opened.pull, press, commit, check, comment: () => view().comments.at(-1)?.body ?? "", event };
 }
 
 /** What a person may press while a patch waits. */
@@ -153,7 +160,7 @@ describe("a patch that is offered", () => {
   });
 
   it("has no button on a fork", async () => {
-    const offered = await offer([change()], true);
+    const offered = await offer([change()], { fork: true });
     expect(offered.check()).toMatchObject({ conclusion: "success", buttons: ["run_again"] });
     expect(offered.comment()).toContain("The head is in a fork, where Mayfly never pushes");
     expect(await offered.press()).toContain("never pushes");
@@ -266,6 +273,81 @@ describe("Discard", () => {
     expect(await offered.press(MAINTAINER, "discard")).toContain(`it is on the branch already, as ${head}`);
     expect(offered.check()).toMatchObject({ conclusion: "success", buttons: [] });
     expect(headOf(offered)).toBe(head);
+  });
+});
+
+describe("a task that commits by itself", () => {
+  const kind = "commit" as const;
+
+  it("puts its patch on the branch once, for whoever asked for the run, and says so on the check", async () => {
+    const offered = await offer([change()], { kind });
+    expect(offered.comment()).toContain("**A patch was made: 1 file, +2 −1 lines.** The task commits it");
+    await offered.commit();
+    const head = headOf(offered);
+    expect(head).not.toBe(offered.pull.headSha);
+    await offered.commit();
+    expect(headOf(offered)).toBe(head);
+    expect(offered.check()).toMatchObject({ conclusion: "success", buttons: [] });
+    expect(offered.check().said).toContain(
+      `**The patch is on the branch** as ${head}, by the task itself, for \`${MAINTAINER}\`.`,
+    );
+  });
+
+  it.each<[string, (offered: Offered) => unknown, string]>([
+    [
+      "who asked for the run may not write there any more",
+      ({ pull }) => bench.github.setRole(pull.repo, MAINTAINER, "triage"),
+      `${MAINTAINER} has the role triage`,
+    ],
+    [
+      "somebody pushed since",
+      ({ pull }) => bench.github.push(pull, { files: { "other.md": "x\n" } }),
+      "nothing is forced: run the task again",
+    ],
+    [
+      "the pull request is closed",
+      ({ pull }) => bench.github.closePullRequest(pull, { by: MAINTAINER }),
+      "the pull request is closed",
+    ],
+  ])("lets it wait for a person where %s, and says why", async (_what, happens, why) => {
+    const offered = await offer([change()], { kind });
+    await happens(offered);
+    const before = headOf(offered);
+    await offered.commit();
+    expect(headOf(offered)).toBe(before);
+    expect(offered.check()).toMatchObject({ conclusion: "action_required", buttons: WAITING });
+    expect(offered.check().said).toContain(`**The patch was not applied**, which the task does for \`${MAINTAINER}\``);
+    expect(offered.check().said).toContain(why);
+  });
+
+  it("commits nothing that breaks a rule, nothing of a fork, and nothing that a person discarded", async () => {
+    const bad = await offer([change({ path: ".github/workflows/x.yml", base: null })], { kind });
+    await bad.commit();
+    const fork = await offer([change()], { kind, fork: true });
+    await fork.commit();
+    const discarded = await offer([change()], { kind });
+    await discarded.press(MAINTAINER, "discard");
+    await discarded.commit();
+    for (const offered of [bad, fork, discarded]) {
+      expect(headOf(offered)).toBe(offered.pull.headSha);
+    }
+    expect(discarded.check()).toMatchObject({ conclusion: "neutral", buttons: ["run_again"] });
+  });
+
+  it("does no more once it was applied and pushed over: what the check says stays", async () => {
+    const offered = await offer([change()], { kind });
+    await offered.commit();
+    const { said } = offered.check();
+    await bench.github.push(offered.pull, { files: { "other.md": "x\n" } });
+    await offered.commit();
+    expect(offered.check().said).toBe(said);
+  });
+
+  it("waits for the button where the task asks for a patch alone", async () => {
+    const offered = await offer([change()]);
+    await offered.commit();
+    expect(headOf(offered)).toBe(offered.pull.headSha);
+    expect(offered.check()).toMatchObject({ conclusion: "action_required", buttons: WAITING });
   });
 });
 

@@ -33,6 +33,7 @@ import { createRedelivery } from "./intake/redelivery.ts";
 import { createCommands } from "./intake/commands.ts";
 import { createRunStarter } from "./intake/start-run.ts";
 import { buildWebhookServer } from "./intake/webhook-server.ts";
+import { commitAtOnce } from "./publish/commit-at-once.ts";
 import { createPatchDecider } from "./publish/decide-patch.ts";
 import { createPublisher } from "./publish/publisher.ts";
 import { createTaskCheck } from "./publish/task-check.ts";
@@ -180,6 +181,7 @@ export async function buildService(deps: ServiceDeps): Promise<Service> {
     clock,
     log,
   });
+  const decidePatch = createPatchDecider({ app: deps.github, loadRun: store.loadRun, facts, log });
   const runSteps = createRunSteps({
     records,
     sources,
@@ -187,6 +189,7 @@ export async function buildService(deps: ServiceDeps): Promise<Service> {
     wakeups,
     clock,
     log,
+    commitAtOnce: (run) => commitAtOnce(decidePatch, run),
     storeReceipt: async (run) => archive.ensureStored(`${run.id}.json`, await receiptOf(run)),
   });
 
@@ -211,7 +214,6 @@ export async function buildService(deps: ServiceDeps): Promise<Service> {
   });
   const launchSteps = createLaunchSteps({ store, records, provider, wakeups, clock, log });
 
-  const decidePatch = createPatchDecider({ app: deps.github, loadRun: store.loadRun, facts, log });
   const handleDelivery = createHandleDelivery({
     deliveries,
     store,

@@ -2,7 +2,7 @@ import { matchesAnyFolded, matchesGlob } from "./glob.ts";
 import { limits } from "./limits.ts";
 import type { SafetyStrategy } from "./protocol.ts";
 import type { TaskDefaults } from "./task-file.ts";
-import type { Publish, TaskSpec } from "./task-spec.ts";
+import { namedPublications, type Publish, type TaskSpec } from "./task-spec.ts";
 
 /** What the operator allows at most, whatever a task file says. In patterns `*` stands for any characters but `/`. */
 export interface Ceiling {
@@ -36,7 +36,7 @@ export function taskDefaults(ceiling: Ceiling, modelDefault: string): TaskDefaul
     model: modelDefault,
     timeoutMs: Math.min(limits.runMsDefault, ceiling.runMsMax),
     // A review wants an answer of a certain shape, a patch is put on a branch: only a task that asks for one gets it.
-    publish: ceiling.publications.filter((name) => name !== "review" && name !== "patch"),
+    publish: ceiling.publications.filter((name) => !namedPublications.includes(name)),
   };
 }
 

@@ -57,10 +57,10 @@ export const PolicySection = z.strictObject({
       environment: "MAYFLY_PUBLICATIONS",
       description: "What tasks may put on a pull request. `comment` or `check` must be among them.",
     },
-    // A task that names none gets neither a review nor a patch, and every run shows how it ended.
+    // A task that names none gets neither a review nor a patch nor a commit, and every run shows how it ended.
     listOf(z.enum(publications))
       .refine((names) => names.includes("comment") || names.includes("check"), "must name comment or check")
-      .default(publications.filter((name) => name !== "patch")),
+      .default(publications.filter((name) => name !== "patch" && name !== "commit")),
   ),
   run_minutes_max: setting(
     { environment: "MAYFLY_RUN_MINUTES_MAX", description: "The longest timeout that a task may name, in minutes." },

@@ -123,7 +123,11 @@ const openings: Readonly<
     opens: (value) => value === "unsafe",
     words: "Codex runs as root in its machine, and can read what the agent knows there.",
   },
-  publish: { opens: always, words: "A run puts more on the pull request than before." },
+  publish: {
+    opens: always,
+    words:
+      "A run puts more on the pull request than before; with commit also commits on its branch, which nobody has to approve.",
+  },
   setup: { opens: always, words: "Other commands run before Codex, with whatever the pull request brings." },
   network: { opens: always, words: "What is in the repository can leave to these hosts while set-up runs." },
   "allow-users": { opens: always, words: "People without write access may start it." },

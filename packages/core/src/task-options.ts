@@ -14,7 +14,7 @@ type Reading = { readonly ok: true; readonly options: TaskOptions } | { readonly
 
 /** Efforts the CLI (0.169.0) knows; which of them a model takes is for the model to say. */
 export const efforts = ["none", "minimal", "low", "medium", "high", "xhigh", "max", "ultra"] as const;
-export const publications = ["comment", "check", "review", "patch"] as const satisfies readonly Publish[];
+export const publications = ["comment", "check", "review", "patch", "commit"] as const satisfies readonly Publish[];
 export const draftChoices = ["cancel", "continue"] as const satisfies readonly OnDraft[];
 
 /** As in the assignment (protocol.ts), and with nothing in it that a shell, a log or a URL could take amiss. */

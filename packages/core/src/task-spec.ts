@@ -30,8 +30,16 @@ export interface TaskSpec {
 /** What becomes of a live run when its pull request is made a draft. */
 export type OnDraft = "cancel" | "continue";
 
-/** What a task may put on GitHub. */
-export type Publish = "comment" | "check" | "review" | "patch";
+/** What a task may put on GitHub. `commit` is a patch that nobody has to apply. */
+export type Publish = "comment" | "check" | "review" | "patch" | "commit";
+
+/** What a task gets only if it names it, and `patch` and `commit` only if the operator does too. */
+export const namedPublications: readonly Publish[] = ["review", "patch", "commit"];
+
+/** Whether what Codex changed is offered as a patch. */
+export function offersPatch({ publish }: Pick<TaskSpec, "publish">): boolean {
+  return publish.includes("patch") || publish.includes("commit");
+}
 
 /** A task with nothing but its name and model set. */
 export function defaultTask(name: string, model: string): TaskSpec {

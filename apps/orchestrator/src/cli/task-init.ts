@@ -13,6 +13,7 @@ const published: Readonly<Record<Publish, string>> = {
   check: "its answer beside a check",
   review: "a review with comments on the lines concerned",
   patch: "a patch, which is committed when a person with write access presses Apply patch",
+  commit: "what Codex changed, as a commit in the name of whoever asked for the run",
 };
 
 interface Copied {

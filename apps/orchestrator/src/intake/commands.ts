@@ -13,11 +13,13 @@ import {
   type Trigger,
   type WebhookPullRequest,
   TASK_FOLDER,
+  offersPatch,
 } from "@mayfly/core";
 import type { Logger } from "pino";
 import type { GitHubApp } from "../github/app.ts";
 import type { PullRequestReader, Reading } from "../github/pull-requests.ts";
 import type { DeliveryStore } from "../store/deliveries.ts";
+import type { DecidePatch } from "../publish/decide-patch.ts";
 import { type Answer, answers, ensureAnswer } from "./answers.ts";
 import { showSeen } from "./reaction.ts";
 
@@ -33,7 +35,6 @@ export interface CommandsDeps {
   readonly log?: Pick<Logger, "warn">;
 }
 
-export type DecidePatch = (asked: Decision) => Promise<string>;
 type Decision = Trigger & { kind: "apply" | "discard" };
 
 /** What a command or a pressed button comes to, once GitHub was asked. */
@@ -186,7 +187,7 @@ function withTask(
 
 /** The latest run that was to make a patch is the one whose patch a person can see. */
 function decisionOn(runs: readonly Run[], event: CommentEvent, kind: Decision["kind"]): ToDecide | Answer {
-  const latest = runs.find(({ request: { task } }) => task.publish.includes("patch"));
+  const latest = runs.find(({ request: { task } }) => offersPatch(task));
   const checkRunId = latest?.phase === "done" ? latest.publication.checkRunId : null;
   if (latest === undefined || checkRunId === null) {
     return answers.nothingToDecide();

@@ -21,10 +21,11 @@ import {
 } from "@mayfly/core";
 import type { Logger } from "pino";
 import { isFinal } from "../github/app.ts";
+import type { DecidePatch } from "../publish/decide-patch.ts";
 import type { CheckTasks } from "../publish/task-check.ts";
 import type { Records } from "../runs/records.ts";
 import type { DeliveryStore } from "../store/deliveries.ts";
-import type { Commands, DecidePatch } from "./commands.ts";
+import type { Commands } from "./commands.ts";
 import type { RunStarter } from "./start-run.ts";
 
 export interface HandleDeliveryDeps {

@@ -23,8 +23,9 @@ export async function applyPatch(
   { app, facts }: { readonly app: GitHubApp; readonly facts: GatherFacts },
   run: EndedRun,
   origin: PullRequestOrigin,
-  actor: Actor,
+  by: { readonly actor: Actor; readonly isAtOnce: boolean },
 ): Promise<Applied> {
+  const { actor } = by;
   const place = placeOf(origin);
   const { now, applied } = await app.withClient("read", place, async (client) => {
     const pull = await lookAt(client, origin, actor);
@@ -42,7 +43,7 @@ export async function applyPatch(
     return { kind: "refused", why: "there is no patch of this run any more: run the task again" };
   }
   const moved = await app.withClient("patch", place, async (client) => {
-    const commit = await makeCommit(client, origin, patch.files, patchMessage(run.id, origin, actor));
+    const commit = await makeCommit(client, origin, patch.files, patchMessage(run.id, origin, by));
     return moveBranch(client, origin, now.headRef, commit);
   });
   if (moved.kind === "applied") {

@@ -25,7 +25,11 @@ export interface PatchDeciderDeps {
   readonly log: Logger;
 }
 
-type Asked = Trigger & { kind: "apply" | "discard" };
+/** A person did; or, with `isAtOnce`, their task does so by itself. */
+type Asked = Trigger & { kind: "apply" | "discard" } & { readonly isAtOnce?: boolean };
+
+/** Decides on a patch, and says what became of it. */
+export type DecidePatch = (asked: Asked) => Promise<string>;
 /** How it is with a patch. */
 type State = "waiting" | "applied" | "discarded";
 type Decided =
@@ -40,7 +44,7 @@ type Decided =
  * approved commit. That a patch was discarded is known by the check itself, which nobody but the App can change. Returns
  * what became of it, for the record of the delivery.
  */
-export function createPatchDecider(deps: PatchDeciderDeps): (asked: Asked) => Promise<string> {
+export function createPatchDecider(deps: PatchDeciderDeps): DecidePatch {
   // A delivery that takes long is woken again meanwhile, every second: the second call waits for the first.
   const underWay = new Map<string, Promise<string>>();
   return (asked) => {
@@ -64,6 +68,9 @@ async function decideOnce(deps: PatchDeciderDeps, asked: Asked): Promise<string>
     return "the check is of no run whose patch is kept";
   }
   const check = await readCheck(deps.app, asked.checkRunId, origin);
+  if (asked.isAtOnce === true && !check.isWaiting) {
+    return "it was decided on before, or there is nothing to decide";
+  }
   const decided = await decide(deps, { run, origin, asked, check }).catch(refusedByGitHub);
   await show(deps, { origin, asked, check, decided });
   deps.log.info({ run: run.id, actor: asked.actor.login, asked: asked.kind, ...decided }, "a patch was decided on");
@@ -94,6 +101,7 @@ function refused(why: string, state: State): Decided {
 /** The check as it stands on GitHub. */
 interface Check {
   readonly isDiscarded: boolean;
+  readonly isWaiting: boolean;
   readonly summary: string;
 }
 
@@ -103,7 +111,12 @@ function readCheck(app: GitHubApp, checkRunId: number, origin: PullRequestOrigin
       ...whereOf(origin),
       check_run_id: checkRunId,
     });
-    return { isDiscarded: data.conclusion === DISCARDED, summary: data.output.summary ?? "" };
+    const { conclusion } = data;
+    return {
+      isDiscarded: conclusion === DISCARDED,
+      isWaiting: conclusion === checkIn.waiting.conclusion,
+      summary: data.output.summary ?? "",
+    };
   });
 }
 
@@ -124,7 +137,7 @@ async function decide(deps: PatchDeciderDeps, { run, origin, asked, check }: Que
   if (check.isDiscarded) {
     return refused("it was discarded: run the task again for another", "discarded");
   }
-  const applied = await applyPatch(deps, run, origin, asked.actor);
+  const applied = await applyPatch(deps, run, origin, { actor: asked.actor, isAtOnce: asked.isAtOnce === true });
   return applied.kind === "applied" ? applied : refused(applied.why, "waiting");
 }
 
@@ -169,7 +182,7 @@ async function show(
 type Button = typeof APPLY_PATCH | typeof DISCARD_PATCH | typeof RUN_AGAIN;
 
 function outcomeOf(
-  { kind, actor }: Asked,
+  { kind, actor, isAtOnce = false }: Asked,
   decided: Decided,
 ): { title: string; words: string; conclusion: Conclusion; actions: readonly Button[] } {
   const by = `\`${actor.login}\``;
@@ -177,7 +190,7 @@ function outcomeOf(
     case "applied":
       return {
         title: `Patch applied as ${decided.commit.slice(0, 7)}`,
-        words: `**The patch is on the branch** as ${decided.commit}, applied by ${by}.`,
+        words: `**The patch is on the branch** as ${decided.commit}, ${isAtOnce ? `by the task itself, for ${by}` : `applied by ${by}`}.`,
         ...checkIn.applied,
       };
     case "discarded":
@@ -189,7 +202,7 @@ function outcomeOf(
     default:
       return {
         title: `The patch was not ${done[kind]}`,
-        words: `**The patch was not ${done[kind]}**, which ${by} asked for: ${decided.why}.`,
+        words: `**The patch was not ${done[kind]}**, which ${isAtOnce ? `the task does for ${by}` : `${by} asked for`}: ${decided.why}.`,
         ...checkIn[decided.state],
       };
   }

@@ -2,6 +2,7 @@ import {
   checkPatch,
   type EndedRun,
   limits,
+  offersPatch,
   type PatchBase,
   type PatchCheck,
   type PullRequestOrigin,
@@ -23,7 +24,7 @@ export async function readPatch(
   origin: PullRequestOrigin,
   { result }: RunFacts,
 ): Promise<PatchCheck | null> {
-  if (run.ending.outcome !== "succeeded" || !run.request.task.publish.includes("patch")) {
+  if (run.ending.outcome !== "succeeded" || !offersPatch(run.request.task)) {
     return null;
   }
   const changes = result?.changes ?? ({ state: "withheld", why: "absent" } as const);

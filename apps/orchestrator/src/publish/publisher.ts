@@ -207,7 +207,13 @@ function reportOf(
   try {
     const plain = inputOf(deps, origin, facts);
     const worked = { ...plain, activity: renderActivity(activity, plain) };
-    const said = patch === null ? worked : { ...worked, patch: renderPatch(patch, origin) };
+    const said =
+      patch === null
+        ? worked
+        : {
+            ...worked,
+            patch: renderPatch(patch, { ...origin, isAtOnce: run.request.task.publish.includes("commit") }),
+          };
     const input = { ...said, answer: answerOf(run, said, review) };
     const check = withButtons(renderCheck(run, input), origin, patch);
     const content = review === null ? check : { ...check, annotations: renderAnnotations(review.read.review) };

@@ -19,6 +19,7 @@ import {
   type TenantRecord,
   type Wakeups,
   type Write,
+  offersPatch,
 } from "@mayfly/core";
 import type { Logger } from "pino";
 import { isFinal } from "../github/app.ts";
@@ -295,7 +296,7 @@ function assignmentOf(run: Run & { phase: "running" }, capability: string, now: 
     source: run.source,
     ...(task.setup === undefined ? {} : { setup: [...task.setup] }),
     ...(task.setup === undefined || task.network === undefined ? {} : { network: [...task.network] }),
-    ...(task.publish.includes("patch") ? { collect_changes: true as const } : {}),
+    ...(offersPatch(task) ? { collect_changes: true as const } : {}),
     codex: {
       prompt,
       model: task.model,

@@ -22,7 +22,7 @@ export const purposes = {
   answer: { permissions: { pull_requests: "write" }, longestUseMs: REQUESTS_MS },
   /** The result, after the machine is gone (I5): comment, check run, the label's removal. */
   publish: { permissions: { checks: "write", pull_requests: "write" }, longestUseMs: 2 * REQUESTS_MS },
-  /** One commit on a pull request's branch, because a person with write access pressed the button for it. */
+  /** One commit on a pull request's branch, because a person with write access pressed the button, or asked for a task that commits. */
   patch: { permissions: { contents: "write" }, longestUseMs: REQUESTS_MS },
 } as const satisfies Record<string, PurposeTerms>;
 

@@ -55,12 +55,22 @@ export function withDecision(summary: string, words: string): string {
   return whole.length <= SUMMARY_CHARS_MAX ? whole : words;
 }
 
-/** The commit's message: our own words alone, with trailers that say what was approved, by which run and whom. */
-export function patchMessage(run: RunId, origin: PullRequestOrigin, actor: Actor): string {
+/**
+ * The commit's message: our own words alone, with trailers that say what was approved, by which run and whom.
+ *
+ * @param asked.isAtOnce Nobody read it: the task commits by itself, and the actor asked for the run.
+ */
+export function patchMessage(
+  run: RunId,
+  origin: PullRequestOrigin,
+  { actor, isAtOnce }: { readonly actor: Actor; readonly isAtOnce: boolean },
+): string {
   return [
     "Apply the patch of a Mayfly run",
     "",
-    "Written by a machine; a person asked for this commit.",
+    isAtOnce
+      ? "Written by a machine and read by nobody; the task commits by itself."
+      : "Written by a machine; a person asked for this commit.",
     "",
     `Approved-SHA: ${origin.head}`,
     `Run: ${run}`,

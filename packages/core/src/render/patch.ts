@@ -15,7 +15,10 @@ const LINE_CHARS_MAX = 500;
  * What a report says of a patch: what it changes, how it is put on the branch or why it is not, and the diff, folded. At
  * most some 27,000 characters. Paths and contents are hostile and made safe here.
  */
-export function renderPatch(check: PatchCheck, { fork }: Pick<PullRequestOrigin, "fork">): string {
+export function renderPatch(
+  check: PatchCheck,
+  { fork, isAtOnce }: Pick<PullRequestOrigin, "fork"> & { readonly isAtOnce: boolean },
+): string {
   if (!check.ok) {
     const where = check.path === null ? "" : `, ${codeSpan(check.path)}`;
     return `**The patch is not offered** (\`${check.code}\`${where}): ${check.why}. ${patchRefusals[check.code]}`;
@@ -30,7 +33,7 @@ export function renderPatch(check: PatchCheck, { fork }: Pick<PullRequestOrigin,
   const { text, isWhole } = diffOf(files);
   const fence = "`".repeat(Math.max(2, ...(text.match(/`+/g) ?? []).map((run) => run.length)) + 1);
   return [
-    `**A patch waits: ${size}.** ${fork ? ON_FORK : ON_BRANCH}`,
+    `**${isAtOnce && !fork ? "A patch was made" : "A patch waits"}: ${size}.** ${fork ? ON_FORK : isAtOnce ? AT_ONCE : ON_BRANCH}`,
     [...named, ...more].join("\n"),
     `<details><summary>The patch${isWhole ? "" : ", in part"}</summary>`,
     `${fence}diff\n${text}${fence}`,
@@ -41,6 +44,9 @@ export function renderPatch(check: PatchCheck, { fork }: Pick<PullRequestOrigin,
 const ON_BRANCH =
   "To put it on this branch as one commit, a person with write access presses `Apply patch` on this task's check, or comments `/codex apply`. " +
   "After another push it is not applied.";
+const AT_ONCE =
+  "The task commits it to this branch by itself, if whoever asked for the run may write there now and nobody has pushed since; " +
+  "this task's check says what became of it.";
 const ON_FORK = "The head is in a fork, where Mayfly never pushes: take the patch over by hand.";
 
 function kindOf({ lines, isNew, bytes }: PatchFile): string {

@@ -1,4 +1,4 @@
-import type { Config } from "@mayfly/core";
+import { type Config, offersPatch } from "@mayfly/core";
 import { purposes } from "../../signer/purposes.ts";
 import { fail, type Finding, ok, warn } from "./checklist.ts";
 
@@ -22,7 +22,7 @@ const events = {
 function neededPermissions(publishes: Config["policy"]["publications"]): Map<string, string> {
   const needed = new Map<string, string>();
   for (const [purpose, { permissions }] of Object.entries(purposes)) {
-    if (purpose === "patch" && !publishes.includes("patch")) {
+    if (purpose === "patch" && !offersPatch({ publish: publishes })) {
       continue;
     }
     for (const [name, level] of Object.entries(permissions)) {
