@@ -68,6 +68,7 @@ export const servedWebhooks = [
   "pull-request-synchronize",
   "pull-request-closed",
   "pull-request-reopened",
+  "pull-request-converted-to-draft",
   "pull-request-edited",
   "issue-comment-created",
   "issue-comment-edited",
