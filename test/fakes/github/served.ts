@@ -77,6 +77,7 @@ export const servedWebhooks = [
   "check-run-completed",
   "check-run-rerequested",
   "check-run-requested-action",
+  "check-suite-rerequested",
   "installation-created",
   "installation-deleted",
   "installation-suspend",

@@ -6,6 +6,7 @@ import {
   type DeliveryId,
   type Instant,
   labelsOfFiles,
+  type RerunAllEvent,
   type RerunEvent,
   type Run,
   type Store,
@@ -19,6 +20,7 @@ import type { PullRequestReader, Reading } from "../github/pull-requests.ts";
 import type { DeliveryStore } from "../store/deliveries.ts";
 import { type Answer, answers, ensureAnswer } from "./answers.ts";
 import { showSeen } from "./reaction.ts";
+import { listReruns, type Reruns } from "./rerun-all.ts";
 
 export interface CommandsDeps {
   readonly reader: PullRequestReader;
@@ -48,6 +50,8 @@ interface ToDecide {
 }
 
 export interface Commands {
+  /** What "Re-run all checks" comes to, check by check. Throws GITHUB_UNAVAILABLE and GITHUB_REFUSED. Changes nothing. */
+  listReruns(event: RerunAllEvent): Promise<Reruns>;
   /**
    * Throws GITHUB_UNAVAILABLE and GITHUB_REFUSED. Idempotent: an answer that is there is not given again.
    *
@@ -63,6 +67,7 @@ const rolesWithWrite: readonly string[] = ["write", "maintain", "admin"];
 
 export function createCommands(deps: CommandsDeps): Commands {
   return {
+    listReruns: (event) => listReruns(deps, event),
     async resolve(id, asked, at) {
       const { event } = asked;
       const number = asked.kind === "command" ? asked.event.number : await numberOf(deps, asked);
