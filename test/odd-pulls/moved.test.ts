@@ -84,6 +84,31 @@ describe("a pull request that is made a draft while a run goes on", () => {
   });
 });
 
+describe("a pull request that is made a draft though nobody heard of it", () => {
+  const text = REVIEW_TASK.replace("---", "---\non-draft: cancel");
+
+  it("ends the run of a task that asks for it before a machine gets it, and before its result is shown", async () => {
+    const pull = await bench.open("drafted-silently", { tasks: { [LABEL]: text } });
+    const found = await label(bench, pull);
+    expect(await bench.recheck(found.run)).toBeNull();
+    await bench.github.convertToDraft(pull, by);
+    expect(await bench.recheck(found.run)).toEqual({
+      outcome: "cancelled",
+      code: "drafted",
+      detail: "the pull request is a draft now",
+    });
+    const told = await publishReview(bench, found, pull, [finding]);
+    expect(told.event).toMatchObject({ type: "ending_changed", ending: { code: "drafted" } });
+    expect(told.pull.reviews).toEqual([]);
+  });
+
+  it("leaves a run that was asked for on the draft", async () => {
+    const pull = await bench.open("drafted-before", { tasks: { [LABEL]: text } });
+    await bench.github.convertToDraft(pull, by);
+    expect(await bench.recheck((await label(bench, pull)).run)).toBeNull();
+  });
+});
+
 describe("a pull request that is sent to another base branch", () => {
   const open = async (name: string) => {
     const pull = await bench.open(name, { tasks });

@@ -83,4 +83,4 @@ export * from "./task-spec.ts";
 export * from "./trigger.ts";
 export * from "./warm-schedule.ts";
 export * from "./webhook.ts";
-export type { CommentEvent, RepositoryEvent, RerunEvent } from "./webhook-asked.ts";
+export type { CommentEvent, RepositoryEvent, RerunAllEvent, RerunEvent } from "./webhook-asked.ts";

@@ -186,6 +186,7 @@ export interface PullRequestFacts {
   readonly labelled: boolean;
   /** The branch that it goes into. */
   readonly baseRef: string;
+  readonly draft: boolean;
 }
 
 /** What runs need of GitHub while they live. Throws GITHUB_UNAVAILABLE, GITHUB_REFUSED. */

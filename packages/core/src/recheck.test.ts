@@ -20,7 +20,14 @@ const origin: PullRequestOrigin = {
   fork: false,
 };
 const task = defaultTask("codex-review", "example-model");
-const facts: PullRequestFacts = { open: true, head: origin.head, role: "write", labelled: true, baseRef: "main" };
+const facts: PullRequestFacts = {
+  open: true,
+  head: origin.head,
+  role: "write",
+  labelled: true,
+  baseRef: "main",
+  draft: false,
+};
 
 describe("whether what was approved still holds", () => {
   it.each(["write", "maintain", "admin"])("goes on while the actor may write (%s)", (role) => {
@@ -38,6 +45,16 @@ describe("whether what was approved still holds", () => {
     ["closed and pushed", { open: false, head: "c".repeat(40) }, "cancelled", "closed"],
   ])("ends it: %s", (_name, change, outcome, code) => {
     expect(recheck(origin, task, { ...facts, ...change })).toMatchObject({ outcome, code });
+  });
+
+  it.each<[string, Partial<TaskSpec>, Partial<PullRequestOrigin>, string | undefined]>([
+    ["ends", { onDraft: "cancel" }, { draft: false }, "drafted"],
+    ["goes on where the task says nothing:", {}, { draft: false }, undefined],
+    ["goes on where the task says continue:", { onDraft: "continue" }, { draft: false }, undefined],
+    ["goes on where it was asked for on the draft:", { onDraft: "cancel" }, { draft: true }, undefined],
+    ["goes on where its record is older and does not say:", { onDraft: "cancel" }, {}, undefined],
+  ])("%s a run on what is a draft now", (_name, says, was, code) => {
+    expect(recheck({ ...origin, ...was }, { ...task, ...says }, { ...facts, draft: true })?.code).toBe(code);
   });
 
   it("takes the task's own list for write access, whatever the case, but not on a fork", () => {

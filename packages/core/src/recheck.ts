@@ -21,6 +21,10 @@ export function recheck(origin: PullRequestOrigin, task: TaskSpec, facts: PullRe
   if (origin.baseRef !== undefined && facts.baseRef !== origin.baseRef) {
     return baseChanged(facts.baseRef, origin.baseRef);
   }
+  // Who asked on a draft wants the answer on a draft: only one that was made a draft since ends the run.
+  if (task.onDraft === "cancel" && origin.draft === false && facts.draft) {
+    return { outcome: "cancelled", code: "drafted", detail: "the pull request is a draft now" };
+  }
   if (isByLabel(origin) && !facts.labelled) {
     return { outcome: "cancelled", code: "label_removed", detail: `the label ${origin.label} is no longer there` };
   }

@@ -36,6 +36,8 @@ export interface PullRequestOrigin {
   /** The branch it was to go into. Not there in older records. */
   readonly baseRef?: string;
   readonly fork: boolean;
+  /** Whether it was a draft when the run was asked for. Not there in older records. */
+  readonly draft?: boolean;
   /** Not there in records of labels, and in those that are older than the other ways: `askedBy` reads it. */
   readonly asked?: AskedBy;
 }

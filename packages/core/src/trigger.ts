@@ -7,7 +7,7 @@ import { APPLY_PATCH, DISCARD_PATCH } from "./render/check.ts";
 import type { Actor, AskedBy } from "./run-request.ts";
 import type { PullRequestEvent, Webhook } from "./webhook.ts";
 import type { ButtonEvent } from "./webhook-button.ts";
-import type { CommentEvent, RerunEvent } from "./webhook-asked.ts";
+import type { CommentEvent, RerunAllEvent, RerunEvent } from "./webhook-asked.ts";
 
 /** What somebody did, and might be answered with a run. */
 type Acted = Exclude<Webhook, { kind: "ping" | "ignored" | "invalid" | "installation" | "button" }>;
@@ -25,6 +25,8 @@ export type Trigger =
   | { readonly kind: "command"; readonly event: CommentEvent; readonly command: Command }
   /** The same run again, for whoever pressed the button. */
   | { readonly kind: "rerun"; readonly event: RerunEvent; readonly of: RunId }
+  /** The same again for every check of ours that is the newest of its task on that commit: GitHub is asked which those are. */
+  | { readonly kind: "rerun_all"; readonly event: RerunAllEvent }
   /** Live runs of this pull request end: of this label, or all of them; for `drafted`, those whose task asks for it. */
   | {
       readonly kind: "cancel";
@@ -102,6 +104,8 @@ function triggerOfActor(webhook: Acted, options: TriggerOptions): Trigger {
       return commentTrigger(webhook);
     case "rerun":
       return rerunTrigger(webhook, options);
+    case "rerun_all":
+      return rerunAllTrigger(webhook, options);
     default:
       return pullRequestTrigger(webhook, options);
   }
@@ -124,6 +128,13 @@ function rerunTrigger(event: RerunEvent, options: TriggerOptions): Trigger {
     return ignore("only people run a check again");
   }
   return isRunId(externalId) ? { kind: "rerun", event, of: externalId } : ignore("the check run names no run");
+}
+
+function rerunAllTrigger(event: RerunAllEvent, options: TriggerOptions): Trigger {
+  if (event.suite.appSlug.toLowerCase() !== options.appSlug.toLowerCase()) {
+    return ignore("the check suite is another App's");
+  }
+  return event.sender.type === "User" ? { kind: "rerun_all", event } : ignore("only people run checks again");
 }
 
 function pullRequestTrigger(

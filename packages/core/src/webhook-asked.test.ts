@@ -83,3 +83,38 @@ describe("a check run that is to be run again", () => {
     expect(meaningOf(check())).not.toBe(meaningOf(check({}, { id: 4 })));
   });
 });
+
+function suite(over: Record<string, unknown> = {}, more: Record<string, unknown> = {}) {
+  const made = { id: 8, head_sha: "a".repeat(40), updated_at: WRITTEN, app: { slug: "mayfly-example" }, ...more };
+  return parseWebhook({
+    event: "check_suite",
+    body: { ...common, action: "rerequested", sender: alice, check_suite: made, ...over },
+  });
+}
+
+describe("all checks of a commit that are to be run again", () => {
+  it("ask for those that are the newest there", () => {
+    expect(triggerOf(suite(), options)).toMatchObject({
+      kind: "rerun_all",
+      event: { sender: alice, suite: { id: 8, head: "a".repeat(40), updatedAt: Date.parse(WRITTEN) } },
+    });
+  });
+
+  it.each([
+    ["are another App's", {}, { app: { slug: "other" } }],
+    ["are no App's", {}, { app: null }],
+    ["were only completed", { action: "completed" }, {}],
+    ["were only begun by a push", { action: "requested" }, {}],
+    ["were asked for by a bot", { sender: { ...alice, type: "Bot", login: "helper[bot]" } }, {}],
+    ["were asked for by us", { sender: { ...alice, type: "Bot", login: "mayfly-example[bot]" } }, {}],
+    ["are of no commit", {}, { head_sha: "main" }],
+    ["stand in a payload that has a check run as well", { check_run: {} }, {}],
+  ])("ask for nothing when they %s", (_, over, more) => {
+    expect(triggerOf(suite(over, more), options)).toMatchObject({ kind: "ignore" });
+  });
+
+  it("mean the same under another delivery id, and another once they have changed", () => {
+    expect(meaningOf(suite())).toBe(meaningOf(suite({ sender: { ...alice, id: 12 } })));
+    expect(meaningOf(suite())).not.toBe(meaningOf(suite({}, { updated_at: "2026-01-02T03:04:06Z" })));
+  });
+});

@@ -11,6 +11,7 @@ import {
   Name,
   RepositoryPart,
   Sender,
+  Sha,
   Time,
 } from "./webhook-parts.ts";
 
@@ -32,6 +33,12 @@ export interface CommentEvent extends RepositoryEvent {
 export interface RerunEvent extends RepositoryEvent {
   readonly kind: "rerun";
   readonly check: { readonly id: number; readonly appSlug: string; readonly externalId: string };
+}
+
+/** "Re-run all checks" was pressed: each of an App's check runs on a commit that is its newest there. */
+export interface RerunAllEvent extends RepositoryEvent {
+  readonly kind: "rerun_all";
+  readonly suite: { readonly id: number; readonly appSlug: string; readonly head: string; readonly updatedAt: Instant };
 }
 
 type Unread = { readonly kind: "ignored" | "invalid"; readonly reason: string };
@@ -59,6 +66,11 @@ const CheckBody = z.object({
     external_id: z.string().max(EXTERNAL_ID_CHARS_MAX).nullish(),
     app: z.object({ slug: Name.nullish() }).nullish(),
   }),
+});
+
+const SuiteBody = z.object({
+  ...Common,
+  check_suite: z.object({ id: Id, head_sha: Sha, updated_at: Time, app: z.object({ slug: Name.nullish() }).nullish() }),
 });
 
 /** `issue_comment`. Only as it was first written: whoever may edit a comment need not be who wrote it. */
@@ -110,7 +122,25 @@ export function parseCheck(body: object): RerunEvent | Unread {
   };
 }
 
-function event(data: z.infer<typeof CheckBody> | z.infer<typeof CommentBody>): RepositoryEvent {
+/** `check_suite`: only "Re-run all checks" asks for anything. GitHub sends the rest unasked to whoever may write checks. */
+export function parseSuite(body: object): RerunAllEvent | Unread {
+  const head = Action.safeParse(body);
+  if (!head.success) {
+    return invalid(head.error);
+  }
+  if (head.data.action !== "rerequested") {
+    const { action } = head.data;
+    return { kind: "ignored", reason: `Mayfly does not act on check suites being ${action.replaceAll("_", " ")}` };
+  }
+  const parsed = SuiteBody.safeParse(body);
+  if (!parsed.success) {
+    return invalid(parsed.error);
+  }
+  const { id, head_sha: sha, updated_at: updatedAt, app } = parsed.data.check_suite;
+  return { ...event(parsed.data), kind: "rerun_all", suite: { id, appSlug: app?.slug ?? "", head: sha, updatedAt } };
+}
+
+function event(data: z.infer<typeof CheckBody | typeof CommentBody | typeof SuiteBody>): RepositoryEvent {
   const { id, name, owner, default_branch: defaultBranch } = data.repository;
   return {
     installation: data.installation.id,

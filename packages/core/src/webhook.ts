@@ -1,7 +1,15 @@
 import { z } from "zod";
 import type { DiffSize } from "./changed-files.ts";
 import type { Instant } from "./ids.ts";
-import { type CommentEvent, parseCheck, parseComment, type RepositoryEvent, type RerunEvent } from "./webhook-asked.ts";
+import {
+  type CommentEvent,
+  parseCheck,
+  parseComment,
+  parseSuite,
+  type RepositoryEvent,
+  type RerunAllEvent,
+  type RerunEvent,
+} from "./webhook-asked.ts";
 import { type ButtonEvent, parseButton } from "./webhook-button.ts";
 import {
   Action,
@@ -56,6 +64,7 @@ export type Webhook =
   | ButtonEvent
   | CommentEvent
   | RerunEvent
+  | RerunAllEvent
   | {
       readonly kind: "installation";
       readonly action: string;
@@ -135,6 +144,7 @@ const foreignTo = {
   pull_request: ["zen", "hook_id", "issue", "review", "comment", "thread", "check_run", "check_suite"],
   installation: ["zen", "hook_id", "pull_request", "issue", "comment", "check_run"],
   check_run: ["zen", "hook_id", "pull_request", "issue", "review", "comment", "label"],
+  check_suite: ["zen", "hook_id", "pull_request", "issue", "review", "comment", "label", "check_run"],
   issue_comment: ["zen", "hook_id", "pull_request", "review", "thread", "check_run", "check_suite"],
 } as const;
 
@@ -159,6 +169,8 @@ export function parseWebhook(delivery: { event: string; body: unknown }): Webhoo
       return foreignPart(body, "issue_comment") ?? parseComment(body);
     case "check_run":
       return foreignPart(body, "check_run") ?? parseButton(body) ?? parseCheck(body);
+    case "check_suite":
+      return foreignPart(body, "check_suite") ?? parseSuite(body);
     case "installation":
     case "installation_repositories":
       return foreignPart(body, "installation") ?? parseInstallation(event, body);
@@ -187,8 +199,10 @@ export function meaningOf(webhook: Webhook): string | null {
     case "comment":
       return `${webhook.repository.id}/${webhook.number}/comment/${webhook.comment.id}`;
     case "rerun":
-      // GitHub does not number these: a check is run again once, and what comes of it has a check of its own.
-      return `${webhook.repository.id}/rerun/${webhook.check.id}`;
+      return rerunMeaning(webhook.repository.id, webhook.check.id);
+    case "rerun_all":
+      // What comes of it changes the suite, and so a later press has another time.
+      return `${webhook.repository.id}/rerun-all/${webhook.suite.id}/${webhook.suite.updatedAt}`;
     default:
       return null;
   }
@@ -210,6 +224,14 @@ export function withOtherTasks(webhook: Webhook): PullRequestEvent | null {
     default:
       return null;
   }
+}
+
+/**
+ * That a check is run again, whether by its own button or with all of its commit. GitHub does not number these: a check is
+ * run again once, and what comes of it has a check of its own.
+ */
+export function rerunMeaning(repositoryId: number, checkId: number): string {
+  return `${repositoryId}/rerun/${checkId}`;
 }
 
 /** True when the head lies in another repository than the base, or in one that is gone. */

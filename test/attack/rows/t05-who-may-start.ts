@@ -113,7 +113,7 @@ function tableOfRecheck(tally: Tally): number {
         const ending = recheck(
           { ...origin, fork, actor: { id: 4, login: "mallory", type: "User" } },
           { ...task, allowUsers: isListed ? ["Mallory"] : [] },
-          { open: true, head: origin.head, role, labelled: true, baseRef: "main" },
+          { open: true, head: origin.head, role, labelled: true, baseRef: "main", draft: false },
         );
         const may = mayPush.has(role) || (isListed && !fork);
         const cell = `role ${JSON.stringify(role)}, fork ${fork}, listed ${isListed}`;

@@ -100,6 +100,7 @@ async function deliveries(context: AttackContext, tally: Tally): Promise<void> {
       "issue_comment",
       "push",
       "check_run",
+      "check_suite",
       "ping",
       "installation",
       "__proto__",
@@ -151,7 +152,10 @@ async function openIntake(
     labels: options.labels,
     appSlug: async () => options.appSlug,
     forgetRepository: async () => undefined,
-    commands: { resolve: async () => ({ kind: "said" as const, reason: "not tried here" }) },
+    commands: {
+      resolve: async () => ({ kind: "said" as const, reason: "not tried here" }),
+      listReruns: async () => ({ reruns: [], passedOver: [] }),
+    },
     decidePatch: async () => "not applied",
     checkTasks: null,
   });

@@ -33,7 +33,8 @@ async function createRun({ world, repository, body }: Context): Promise<Reply> {
   }
   const run: CheckRun = {
     id: world.nextId(),
-    suiteId: world.nextId(),
+    // An App has one suite on a commit.
+    suiteId: [...repository.checkRuns.values()].find((other) => other.headSha === headSha)?.suiteId ?? world.nextId(),
     headSha,
     name: "",
     externalId: "",

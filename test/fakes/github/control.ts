@@ -1,6 +1,6 @@
 /** What people do on GitHub, for tests and the demo: every act sends the webhook that GitHub would send. */
 import { addComment } from "./comments.ts";
-import { emitCheckRun, emitComment, emitInstallation, emitPing, touch } from "./events.ts";
+import { emitCheckRun, emitCheckSuite, emitComment, emitInstallation, emitPing, touch } from "./events.ts";
 import { commitFiles, copyRef, gitText, readFileAt, resolveCommit } from "./git-store.ts";
 import type { Files } from "./git-store.ts";
 import { addLabel, removeLabel } from "./labels.ts";
@@ -185,6 +185,11 @@ function checkActs(world: World) {
     rerequestCheck(repo: string, checkRunId: number, { by }: { by: string }): void {
       const { repository, run } = requireRun(world, repo, checkRunId);
       emitCheckRun(world, { action: "rerequested", repository, run, sender: ensureUser(world, by) });
+    },
+    /** Presses "Re-run all checks" on a commit; throws when the App has no check run there. */
+    async rerequestAllChecks(repo: string, sha: string, { by }: { by: string }): Promise<void> {
+      const repository = requireRepository(world, repo);
+      await emitCheckSuite(world, { action: "rerequested", repository, sha, sender: ensureUser(world, by) });
     },
     /** Every check run of a repository, oldest first. */
     checkRuns: (repo: string): readonly Readonly<CheckRun>[] => [...requireRepository(world, repo).checkRuns.values()],

@@ -1,6 +1,7 @@
 /** Builds the payloads of webhooks and hands them to the delivery log, checking each against GitHub's description. */
 import { send } from "./deliveries.ts";
 import { changesBetween, countBetween, mergeBase } from "./git-history.ts";
+import { gitText } from "./git-store.ts";
 import { checkRunShape, commentShape, fullPullShape, issueShape, minimalPulls } from "./pull-shapes.ts";
 import type { PullSize } from "./pull-shapes.ts";
 import {
@@ -64,6 +65,41 @@ export function emitCheckRun(
     action: event.action,
     sender: event.sender,
     more: { check_run: { ...shape, check_suite: suiteShape(world, repository, run, suiteUrl) }, ...event.more },
+  });
+}
+
+/** Sends `check_suite.<action>`, about all of the App's check runs on a commit. */
+export async function emitCheckSuite(
+  world: World,
+  event: { action: string; repository: Repository; sha: string; sender: User },
+): Promise<void> {
+  const { repository, sha } = event;
+  const runs = [...repository.checkRuns.values()].filter(({ headSha }) => headSha === sha);
+  const [first] = runs;
+  if (first === undefined) {
+    throw new Error(`the App has no check run on ${sha}`);
+  }
+  const [tree = "", author = "", email = "", date = "", message = ""] = (
+    await gitText(repository.directory, ["show", "-s", "--format=%T%n%an%n%ae%n%aI%n%s", sha])
+  ).split("\n");
+  const person = { name: author, email };
+  const url = `${repositoryUrl(world, repository)}/check-suites/${first.suiteId}`;
+  const open = runs.find(({ status }) => status !== "completed");
+  const shape = suiteShape(world, repository, open ?? runs.at(-1) ?? first, url);
+  const changed = runs.map(({ startedAt, completedAt }) => Math.max(startedAt ?? 0, completedAt ?? 0));
+  emit(world, repository, {
+    event: "check_suite",
+    action: event.action,
+    sender: event.sender,
+    more: {
+      check_suite: {
+        ...shape,
+        updated_at: isoTime(Math.max(...changed)),
+        latest_check_runs_count: new Set(runs.map(({ name }) => name)).size,
+        check_runs_url: `${url}/check-runs`,
+        head_commit: { id: sha, tree_id: tree, message, timestamp: date, author: person, committer: person },
+      },
+    },
   });
 }
 
@@ -151,7 +187,12 @@ interface RepositoryEvent {
 /** An App hears only of repositories it is installed on, and only the events it asked for. */
 function emit(world: World, repository: Repository, event: RepositoryEvent): void {
   const installation = installationOf(world, repository);
-  if (installation === undefined || !world.app.events.includes(event.event)) {
+  // Check suites come to whoever may write checks, asked for or not.
+  const isHeard =
+    event.event === "check_suite"
+      ? installation?.permissions.checks === "write"
+      : world.app.events.includes(event.event);
+  if (installation === undefined || !isHeard) {
     return;
   }
   const payload = {

@@ -95,6 +95,7 @@ async function lookAt(client: GitHubClient, origin: PullRequestOrigin): Promise<
     role: await readRole(client, placeOf(origin), origin.actor.login),
     labelled: data.labels.some(({ name }) => name === origin.label),
     baseRef: data.base.ref,
+    draft: data.draft ?? false,
   };
 }
 

@@ -6,6 +6,7 @@ import {
   type DeliveryId,
   type Instant,
   labelsOfFiles,
+  type RerunAllEvent,
   type RerunEvent,
   type Run,
   type Store,
@@ -22,6 +23,7 @@ import type { DeliveryStore } from "../store/deliveries.ts";
 import type { DecidePatch } from "../publish/decide-patch.ts";
 import { type Answer, answers, ensureAnswer } from "./answers.ts";
 import { showSeen } from "./reaction.ts";
+import { listReruns, type Reruns } from "./rerun-all.ts";
 
 export interface CommandsDeps {
   readonly reader: PullRequestReader;
@@ -50,6 +52,8 @@ interface ToDecide {
 }
 
 export interface Commands {
+  /** What "Re-run all checks" comes to, check by check. Throws GITHUB_UNAVAILABLE and GITHUB_REFUSED. Changes nothing. */
+  listReruns(event: RerunAllEvent): Promise<Reruns>;
   /**
    * Throws GITHUB_UNAVAILABLE and GITHUB_REFUSED. Idempotent: an answer that is there is not given again.
    *
@@ -64,6 +68,7 @@ const rolesWithWrite: readonly string[] = ["write", "maintain", "admin"];
 
 export function createCommands(deps: CommandsDeps): Commands {
   return {
+    listReruns: (event) => listReruns(deps, event),
     async resolve(id, asked, at) {
       const { event } = asked;
       const number = asked.kind === "command" ? asked.event.number : await numberOf(deps, asked);

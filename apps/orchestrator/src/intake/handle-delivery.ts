@@ -10,6 +10,7 @@ import {
   parseWebhook,
   type PullRequestEvent,
   type PullRequestOrigin,
+  rerunMeaning,
   type Run,
   type RunId,
   type Store,
@@ -86,8 +87,17 @@ function timeOf(webhook: Webhook, receivedAt: Instant): Instant {
   if ("pullRequest" in webhook) {
     return webhook.pullRequest.updatedAt;
   }
-  // GitHub does not say when a button was pressed.
-  return webhook.kind === "comment" ? webhook.comment.createdAt : webhook.kind === "rerun" ? receivedAt : Infinity;
+  // GitHub does not say when a button was pressed; a suite, when something last became of its checks.
+  switch (webhook.kind) {
+    case "comment":
+      return webhook.comment.createdAt;
+    case "rerun":
+      return receivedAt;
+    case "rerun_all":
+      return webhook.suite.updatedAt;
+    default:
+      return Infinity;
+  }
 }
 
 /** What a delivery is, apart from what it asks for. */
@@ -97,14 +107,16 @@ interface Occasion {
   readonly at: Instant;
   /** The run it has started already, when a step is taken again. */
   readonly run: RunId | null;
+  /** Which of several things that it asks for this is. */
+  readonly part?: string;
 }
 
 /** What became of a delivery, and the look at task files that goes with it. */
 async function withTasks(
   { checkTasks }: HandleDeliveryDeps,
   event: PullRequestEvent | null,
-  acted: Acted,
-): Promise<Acted> {
+  acted: Became,
+): Promise<Became> {
   if (event === null || checkTasks === null) {
     return acted;
   }
@@ -112,12 +124,13 @@ async function withTasks(
   return { state: "applied", reason: acted.state === "ignored" ? found : `${acted.reason}; ${found}` };
 }
 
-interface Acted {
+/** What became of it. */
+interface Became {
   readonly state: "ignored" | "started" | "applied";
   readonly reason: string;
 }
 
-async function act(deps: HandleDeliveryDeps, occasion: Occasion, trigger: Trigger): Promise<Acted> {
+async function act(deps: HandleDeliveryDeps, occasion: Occasion, trigger: Trigger): Promise<Became> {
   switch (trigger.kind) {
     case "ignore":
       return { state: "ignored", reason: trigger.reason };
@@ -126,6 +139,8 @@ async function act(deps: HandleDeliveryDeps, occasion: Occasion, trigger: Trigge
     case "command":
     case "rerun":
       return obey(deps, occasion, trigger);
+    case "rerun_all":
+      return rerunAll(deps, occasion, trigger);
     case "cancel": {
       const { repositoryId, number, label, ending } = trigger;
       const ended = await end(deps, { ending, at: occasion.at }, (origin, run) => {
@@ -184,7 +199,7 @@ async function obey(
   deps: HandleDeliveryDeps,
   occasion: Occasion,
   asked: Trigger & { kind: "command" | "rerun" },
-): Promise<Acted> {
+): Promise<Became> {
   const { id, at, run } = occasion;
   if (run !== null && (await deps.store.loadRun(run)) !== null) {
     await deps.wakeups.wakeRun(run);
@@ -206,6 +221,34 @@ async function obey(
   }
 }
 
+/** Each check by the rules of its own button, and each once, whether GitHub sends word of both or of one. */
+async function rerunAll(
+  deps: HandleDeliveryDeps,
+  occasion: Occasion,
+  trigger: Trigger & { kind: "rerun_all" },
+): Promise<Became> {
+  const { deliveries } = deps;
+  const { id } = occasion;
+  const found = await deps.commands.listReruns(trigger.event).catch(refusalOf);
+  if (typeof found === "string") {
+    return { state: "ignored", reason: found };
+  }
+  const became: Became[] = [...found.passedOver];
+  for (const rerun of found.reruns) {
+    const { repository, check } = rerun.event;
+    const part = String(check.id);
+    const claimed = await deliveries.claimMeaning(rerunMeaning(repository.id, check.id), id);
+    became.push(
+      claimed.first
+        ? await obey(deps, { ...occasion, part, run: await deliveries.runOf(id, part) }, rerun)
+        : { state: "ignored", reason: `its check was run again by delivery ${claimed.by}` },
+    );
+  }
+  const state = (["started", "applied"] as const).find((one) => became.some((each) => each.state === one)) ?? "ignored";
+  const reasons = became.map(({ reason }) => reason);
+  return { state, reason: reasons.length === 0 ? "no check of Mayfly's is on that commit" : reasons.join("; ") };
+}
+
 async function start(
   deps: HandleDeliveryDeps,
   occasion: Occasion,
@@ -223,7 +266,7 @@ async function start(
     return { state: "ignored", reason: `it was asked for again since, which started run ${newer}` };
   }
   const now = clock.now();
-  const runId = await deliveries.ensureRun(id, ids.run(now));
+  const runId = await deliveries.ensureRun(id, ids.run(now), occasion.part);
   if ((await store.loadRun(runId)) === null) {
     const run = await deps.starter.prepare({ id: runId, delivery: id, trigger, now }).catch(refusalOf);
     if (typeof run === "string") {

@@ -129,6 +129,7 @@ function originOf({ delivery, trigger }: StartRequest, role: string): PullReques
     base: pullRequest.base.sha,
     baseRef: pullRequest.base.ref,
     fork: isFork(pullRequest),
+    draft: pullRequest.draft,
     ...(trigger.asked === undefined ? {} : { asked: trigger.asked.by }),
   };
 }

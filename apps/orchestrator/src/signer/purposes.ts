@@ -12,6 +12,8 @@ const REQUESTS_MS = 300 * SECOND_MS;
 export const purposes = {
   /** Facts about the pull request and the sender; the task file and AGENTS.md. */
   read: { permissions: { contents: "read", pull_requests: "read", metadata: "read" }, longestUseMs: REQUESTS_MS },
+  /** Which checks of ours stand on a commit, when all are to be run again. */
+  checks: { permissions: { checks: "read" }, longestUseMs: REQUESTS_MS },
   /** The organisation's own tasks, in its repository `.github`: minted by that name, since nobody has told us its id. */
   defaults: { permissions: { contents: "read" }, longestUseMs: REQUESTS_MS },
   /** git fetch: one command. */

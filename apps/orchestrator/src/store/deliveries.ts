@@ -25,8 +25,14 @@ export interface DeliveryStore {
   loadOpen(id: DeliveryId): Promise<{ record: DeliveryRecord; body: string } | null>;
   listOpen(): Promise<DeliveryId[]>;
   isKnown(id: DeliveryId): Promise<boolean>;
-  /** The run this delivery starts: the first one named stays, so that a repeated step makes no second. */
-  ensureRun(id: DeliveryId, run: RunId): Promise<RunId>;
+  /**
+   * The run this delivery starts: the first one named stays, so that a repeated step makes no second.
+   *
+   * @param part Where a delivery starts several, which of them.
+   */
+  ensureRun(id: DeliveryId, run: RunId, part?: string): Promise<RunId>;
+  /** The run that part of a delivery has named; null before. */
+  runOf(id: DeliveryId, part: string): Promise<RunId | null>;
   /** Whether this delivery is the first with that meaning. Idempotent by delivery. */
   claimMeaning(meaning: string, id: DeliveryId): Promise<{ first: true } | { first: false; by: string }>;
   close(id: DeliveryId, state: Exclude<DeliveryState, "accepted">, reason: string): Promise<void>;
@@ -88,6 +94,8 @@ export function createDeliveryStore(deps: {
         };
   }
 
+  const runField = (part: string | undefined) => (part === undefined ? "run" : `run:${part}`);
+
   return {
     async accept({ id, event, body }) {
       const keys = [recordKey(id), bodyKey(id), open, all];
@@ -105,9 +113,13 @@ export function createDeliveryStore(deps: {
     async isKnown(id) {
       return (await asking(() => redis.exists(recordKey(id)))) === 1;
     },
-    async ensureRun(id, run) {
-      await asking(() => redis.hsetnx(recordKey(id), "run", run));
-      return ((await asking(() => redis.hget(recordKey(id), "run"))) ?? run) as RunId;
+    async ensureRun(id, run, part) {
+      const field = runField(part);
+      await asking(() => redis.hsetnx(recordKey(id), field, run));
+      return ((await asking(() => redis.hget(recordKey(id), field))) ?? run) as RunId;
+    },
+    async runOf(id, part) {
+      return (await asking(() => redis.hget(recordKey(id), runField(part)))) as RunId | null;
     },
     async claimMeaning(meaning, id) {
       const name = `${prefix}meaning:${createHash("sha256").update(meaning).digest("hex")}`;
