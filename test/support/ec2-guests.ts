@@ -30,13 +30,16 @@ export interface Ec2Guests {
  *
  * @param options.port The broker's door, on 127.0.0.1. A guest comes there from its instance's address, which has to be one of the loopback network.
  * @param options.pins What the image would be built with; asked for each guest.
+ * @param options.lifetimeSeconds What the image would be built with.
  * @param options.onPowerOff Called when a guest has ended by itself, with its instance's id.
  */
 export async function createEc2Guests(options: {
   port: number;
   pins: () => Promise<string>;
+  lifetimeSeconds?: number;
   onPowerOff: (instance: string) => void;
 }): Promise<Ec2Guests> {
+  const { lifetimeSeconds = LIFETIME_S } = options;
   const { code } = await bundleAgent();
   const cacheDir = defaultCacheDir({
     uid: userInfo().uid,
@@ -53,7 +56,7 @@ export async function createEc2Guests(options: {
     async onInstance({ id, privateIp }) {
       const pins = await options.pins();
       const forwarder = `/usr/bin/socat - TCP:127.0.0.1:${options.port},bind=${privateIp}`;
-      const child = spawn("qemu-system-x86_64", guestCommand({ id, image, tscKhz, pins, forwarder }), {
+      const child = spawn("qemu-system-x86_64", guestCommand({ id, image, tscKhz, pins, forwarder, lifetimeSeconds }), {
         stdio: ["ignore", "pipe", "pipe"],
       });
       const ended = once(child, "close");
@@ -79,10 +82,11 @@ function guestCommand(options: {
   tscKhz: number;
   pins: string;
   forwarder: string;
+  lifetimeSeconds: number;
 }): string[] {
-  const { id, image, tscKhz, pins, forwarder } = options;
+  const { id, image, tscKhz, pins, forwarder, lifetimeSeconds } = options;
   const kernel = kernelCommandLine({ emulated: true, tscKhz });
-  const own = [`mayfly.broker=${DOOR}`, `mayfly.pins=${pins}`, `mayfly.lifetime_s=${LIFETIME_S}`];
+  const own = [`mayfly.broker=${DOOR}`, `mayfly.pins=${pins}`, `mayfly.lifetime_s=${lifetimeSeconds}`];
   // A comma in a value is written twice.
   const forward = `guestfwd=tcp:${DOOR}-cmd:${forwarder.replaceAll(",", ",,")}`;
   return [
