@@ -5,6 +5,7 @@ import {
   type CommentEvent,
   type DeliveryId,
   type Instant,
+  instructionsOf,
   labelsOfFiles,
   type RerunAllEvent,
   type RerunEvent,
@@ -60,7 +61,7 @@ export interface Commands {
   resolve(id: DeliveryId, asked: Trigger & { kind: "command" | "rerun" }, at: Instant): Promise<Resolved>;
 }
 
-const TASK_FOLDER = ".github/codex/labels";
+export const TASK_FOLDER = ".github/codex/labels";
 /** Runs looked through for those of one pull request. */
 const RUNS_MAX = 500;
 const rolesWithWrite: readonly string[] = ["write", "maintain", "admin"];
@@ -162,7 +163,7 @@ async function obey(deps: CommandsDeps, reading: Reading, order: Order): Promise
       const [latest] = await runs();
       return latest === undefined
         ? answers.nothingToRetry()
-        : start(order, latest.request.task.name, null, instructionsOf(latest));
+        : start(order, latest.request.task.name, null, instructionsOf(latest.request.origin));
     }
     case "apply":
     case "discard":
@@ -270,11 +271,6 @@ async function loadFormer(deps: CommandsDeps, { of, event }: Trigger & { kind: "
   return request?.origin.kind === "pull_request" && request.origin.repository.id === event.repository.id
     ? { origin: request.origin, requestedAt: request.requestedAt }
     : null;
-}
-
-/** Whoever has it run again asks for the same. */
-function instructionsOf({ request: { origin } }: Run): string | null {
-  return origin.kind === "pull_request" && origin.asked?.kind === "comment" ? origin.asked.instructions : null;
 }
 
 /** The newest first. */
