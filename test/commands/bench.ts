@@ -4,18 +4,23 @@ import { randomIds } from "../../apps/orchestrator/src/host/ids.ts";
 import { createLog } from "../../apps/orchestrator/src/host/log.ts";
 import { createCommands } from "../../apps/orchestrator/src/intake/commands.ts";
 import { createHandleDelivery } from "../../apps/orchestrator/src/intake/handle-delivery.ts";
+import { createOperator } from "../../apps/orchestrator/src/intake/operator.ts";
 import { createRunStarter } from "../../apps/orchestrator/src/intake/start-run.ts";
 import { createPatchDecider } from "../../apps/orchestrator/src/publish/decide-patch.ts";
 import { createTaskCheck } from "../../apps/orchestrator/src/publish/task-check.ts";
 import { createRecords } from "../../apps/orchestrator/src/runs/records.ts";
 import { createDeliveryStore, type DeliveryRecord } from "../../apps/orchestrator/src/store/deliveries.ts";
+import { createPlaceStore } from "../../apps/orchestrator/src/store/places.ts";
 import { createRecordStore } from "../../apps/orchestrator/src/store/records.ts";
+import { createResultStore } from "../../apps/orchestrator/src/store/results.ts";
+import { buildControlApi } from "../../apps/orchestrator/src/web/control-api.ts";
 import { createContext } from "../attack/context.ts";
 import { type GitHubBench, openGitHub } from "../attack/github-bench.ts";
 import type { HeadSource } from "../fakes/github/control.ts";
 import type { PullView } from "../fakes/github/views.ts";
 
 export const LABEL = "codex-review";
+export const GITHUB_HOST = "github.example.com";
 const KEEP_MS = 3_600_000;
 const ceiling = {
   labels: ["codex-*"],
@@ -50,6 +55,8 @@ export interface CommandBench extends GitHubBench {
     action?: string,
     change?: (body: Record<string, unknown>) => Record<string, unknown>,
   ): Promise<DeliveryRecord>;
+  /** Where an operator asks; whoever wakes it takes the step at once. */
+  readonly control: ReturnType<typeof buildControlApi>;
   runsOn(pull: PullView): Promise<{ run: Run; origin: PullRequestOrigin }[]>;
   /** What the App said there. */
   said(pull: PullView): string[];
@@ -69,7 +76,10 @@ export async function openCommands(): Promise<CommandBench> {
   const facts = async () => ({ result: null, machines: [], spend: null });
   const forgotten: number[] = [];
   const decidePatch = createPatchDecider({ app, loadRun: store.loadRun, facts, log });
+  const places = createPlaceStore({ redis, prefix });
   const handle = createHandleDelivery({
+    places,
+    operator: createOperator({ reader, store, places, labels: ceiling.labels, githubHost: GITHUB_HOST }),
     deliveries,
     store,
     records: createRecords({ store, clock }),
@@ -85,11 +95,23 @@ export async function openCommands(): Promise<CommandBench> {
     appSlug: async () => (await app.identity()).slug,
     forgetRepository: async (id) => void forgotten.push(id),
   });
+  const control = buildControlApi({
+    store,
+    deliveries,
+    results: createResultStore({ redis, prefix, keepMs: KEEP_MS }),
+    records: createRecords({ store, clock }),
+    wakeups: { wakeRun: async () => {}, wakeDelivery: async (id) => void handle(id).catch(() => undefined) },
+    archive: { ensureStored: async () => {}, read: async () => null },
+  });
   return {
     ...github,
+    control,
     store,
     forgotten,
-    end: close,
+    async end() {
+      await control.close();
+      await close();
+    },
     async open(name, { tasks = { [LABEL]: "Review this.\n" }, files: more = {}, ...head } = {}) {
       const files = Object.fromEntries(
         Object.entries(tasks).map(([task, text]) => [`.github/codex/labels/${task}.md`, text]),

@@ -31,6 +31,7 @@ import { createPullRequestReader, placeOf } from "./github/pull-requests.ts";
 import { createHandleDelivery } from "./intake/handle-delivery.ts";
 import { createRedelivery } from "./intake/redelivery.ts";
 import { createCommands } from "./intake/commands.ts";
+import { createOperator } from "./intake/operator.ts";
 import { createRunStarter } from "./intake/start-run.ts";
 import { buildWebhookServer } from "./intake/webhook-server.ts";
 import { commitAtOnce } from "./publish/commit-at-once.ts";
@@ -51,6 +52,7 @@ import { connectForCommands, connectForQueue, type RedisAddress, waitUntilReady 
 import { createContentCount } from "./store/content.ts";
 import { createDeliveryStore } from "./store/deliveries.ts";
 import { createLeases } from "./store/leases.ts";
+import { createPlaceStore } from "./store/places.ts";
 import { createStickyStore } from "./store/stickies.ts";
 import { createStores, REDIS_PREFIX } from "./store/stores.ts";
 import { buildControlApi } from "./web/control-api.ts";
@@ -214,6 +216,7 @@ export async function buildService(deps: ServiceDeps): Promise<Service> {
   });
   const launchSteps = createLaunchSteps({ store, records, provider, wakeups, clock, log });
 
+  const places = createPlaceStore(shared);
   const handleDelivery = createHandleDelivery({
     deliveries,
     store,
@@ -239,6 +242,14 @@ export async function buildService(deps: ServiceDeps): Promise<Service> {
     checkTasks: deps.checksTasks
       ? createTaskCheck({ app: deps.github, terms: { ceiling: deps.policy, modelDefault: deps.modelDefault } })
       : null,
+    places,
+    operator: createOperator({
+      reader,
+      store,
+      places,
+      labels: deps.policy.labels,
+      githubHost: deps.githubHost,
+    }),
   });
   const redelivery = createRedelivery({ app: deps.github, deliveries, clock, log });
 

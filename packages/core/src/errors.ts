@@ -104,6 +104,18 @@ export const faults = {
     fix: "Check model.admin_key, model.project, model.service_account and model.scopes, and that the key may write keys.",
   },
   NOT_FOUND: { status: 404, retryable: false, exit: 1, fix: "List what there is: mayfly run list." },
+  NOT_STARTED: {
+    status: 409,
+    retryable: false,
+    exit: 1,
+    fix: "Change what the message names, then ask again. What became of other runs: mayfly run list.",
+  },
+  STILL_ASKING: {
+    status: 504,
+    retryable: true,
+    exit: 1,
+    fix: "Give the same command again, which starts no second run, or look: mayfly run list.",
+  },
   SERVICE_NOT_RUNNING: {
     status: 503,
     retryable: true,

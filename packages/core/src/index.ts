@@ -31,6 +31,16 @@ export {
 export { type ModelRefusalCode, modelRefusals } from "./model-request/refusal.ts";
 export { type PullRequestNow, patchMessage, refuseApply, refuseDiscard, withDecision } from "./patch/apply.ts";
 export { checkPatch, type PatchBase, type PatchCheck, type PatchFile, patchRefusals } from "./patch/check.ts";
+export {
+  isOperatorDelivery,
+  isOperatorKey,
+  OPERATOR_EVENT,
+  OperatorAsk,
+  operatorDeliveryId,
+  parsePullAddress,
+  type PullAddress,
+  pullName,
+} from "./operator-ask.ts";
 export * from "./policy.ts";
 export * from "./ports.ts";
 export { isProgressDue } from "./progress-pace.ts";
@@ -83,4 +93,5 @@ export * from "./task-spec.ts";
 export * from "./trigger.ts";
 export * from "./warm-schedule.ts";
 export * from "./webhook.ts";
+export { readPlace } from "./webhook-parts.ts";
 export type { CommentEvent, RepositoryEvent, RerunAllEvent, RerunEvent } from "./webhook-asked.ts";

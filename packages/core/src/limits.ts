@@ -11,6 +11,12 @@ export const limits = {
   webhookBytesMax: 25 * MIB,
   /** GitHub allows redelivery for 3 days; a day more covers clocks that differ. */
   deliveryMemoryMs: 4 * 24 * 60 * MINUTE,
+  /** A key that an operator names a start with: longer than any id that a script has. */
+  operatorKeyCharsMax: 200,
+  /** An operator waits for the service to have asked GitHub; a start that takes longer goes on without them. */
+  operatorAnswerMs: 30 * SECOND,
+  /** A repository that nothing was heard of for so long is not known by its name any more. */
+  placeMemoryMs: 90 * 24 * 60 * MINUTE,
   /** A fork's head pushed this shortly before the label may not be what the person saw. */
   forkSettleMs: 60 * SECOND,
 

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { limits } from "./limits.ts";
 import { decidePolicy, type PolicyQuestion } from "./policy.ts";
-import type { Actor } from "./run-request.ts";
+import { type Actor, OPERATOR } from "./run-request.ts";
 import { parseTaskFile } from "./task-file.ts";
 import type { TaskOptions } from "./task-options.ts";
 
@@ -112,6 +112,14 @@ describe("decidePolicy", () => {
   it("does not take a person for a bot of that name", () => {
     const actor: Actor = { id: 4, login: "github-actions", type: "User" };
     expect(refusal({ actor, role: "read", task: file({ allowBots: true }) })?.code).toBe("actor_lacks_write");
+  });
+
+  it("asks no role of the operator, and holds the run to the task file, the ceiling and a fork's age all the same", () => {
+    const asked = { actor: OPERATOR, role: "operator" };
+    expect(refusal(asked)).toBeNull();
+    expect(refusal({ ...asked, task: null })?.code).toBe("task_missing");
+    expect(refusal({ ...asked, label: "bug" })?.code).toBe("not_allowed");
+    expect(refusal({ ...asked, fork: true, headPushedAt: LABELLED_AT })?.code).toBe("fork_head_fresh");
   });
 
   it.each(["Organization", "Mannequin"] as const)("refuses an actor of type %s", (type) => {

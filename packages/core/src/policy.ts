@@ -111,6 +111,8 @@ function refuseActor(question: PolicyQuestion, task: TaskSpec, path: string): Po
       return refusePerson(question, task, path);
     case "Bot":
       return refuseBot(question, task, path);
+    case "Operator":
+      return null;
     default:
       return refuse("actor_lacks_write", `${actor.login} is neither a person nor a bot that a task file can name`);
   }

@@ -1,6 +1,7 @@
 import { type ChangedFile, type DiffSize, isPartial, listPaths, listStat } from "./changed-files.ts";
 import { INSTRUCTIONS_CHARS_MAX } from "./command.ts";
 import { limits } from "./limits.ts";
+import { OPERATOR } from "./run-request.ts";
 import { fillVariables, type VariableName, variablesIn } from "./task-variables.ts";
 import { visibleText, withoutInvisible } from "./visible-text.ts";
 
@@ -99,7 +100,7 @@ export function composePrompt(
     fillVariables(task, wordsFor(options.name, pullRequest, wanted)),
     ...wanted.map(
       ({ name }) =>
-        `The block named "${name}" below was written for this run by somebody with write access: follow it where it does not contradict the task.`,
+        `The block named "${name}" below was written for this run by ${writerOf(name)}: follow it where it does not contradict the task.`,
     ),
     "# Data about the pull request",
     ...fenced,
@@ -209,11 +210,19 @@ function wordsFor(
   };
 }
 
+const INSTRUCTIONS_FROM = "instructions from ";
+
+function writerOf(name: string): string {
+  return name === `${INSTRUCTIONS_FROM}${OPERATOR.login}`
+    ? "whoever operates this service"
+    : "somebody with write access";
+}
+
 function instructionsBlock(instructions: { login: string; text: string } | null): DataBlock[] {
-  if (instructions === null || !LOGIN.test(instructions.login)) {
+  if (instructions === null || (!LOGIN.test(instructions.login) && instructions.login !== OPERATOR.login)) {
     return [];
   }
-  return [dataBlock(`instructions from ${instructions.login}`, instructions.text, INSTRUCTIONS_CHARS_MAX)];
+  return [dataBlock(`${INSTRUCTIONS_FROM}${instructions.login}`, instructions.text, INSTRUCTIONS_CHARS_MAX)];
 }
 
 function agentsBlock(agentsFile: string | null): DataBlock[] {

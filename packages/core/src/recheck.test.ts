@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import type { DeliveryId } from "./ids.ts";
 import type { PullRequestFacts } from "./ports.ts";
 import { recheck } from "./recheck.ts";
-import type { PullRequestOrigin } from "./run-request.ts";
+import { OPERATOR, type PullRequestOrigin } from "./run-request.ts";
 import { defaultTask, type TaskSpec } from "./task-spec.ts";
 
 const origin: PullRequestOrigin = {
@@ -63,6 +63,18 @@ describe("whether what was approved still holds", () => {
     expect(recheck({ ...origin, fork: true }, listed, { ...facts, role: "read" })).toMatchObject({
       code: "actor_lacks_write",
     });
+  });
+
+  it("asks no role of the operator, and ends the run with everything else that would end it", () => {
+    const started: PullRequestOrigin = {
+      ...origin,
+      actor: OPERATOR,
+      role: "operator",
+      asked: { kind: "operator", of: null, instructions: null },
+    };
+    expect(recheck(started, task, { ...facts, role: "none", labelled: false })).toBeNull();
+    expect(recheck(started, task, { ...facts, head: "c".repeat(40) })).toMatchObject({ code: "pushed" });
+    expect(recheck(started, task, { ...facts, open: false })).toMatchObject({ code: "closed" });
   });
 
   it("asks no role of a bot, which has none: policy named it", () => {

@@ -1,12 +1,18 @@
 import type { DeliveryId, Digest, Instant, RunId } from "./ids.ts";
 import type { TaskSpec } from "./task-spec.ts";
 
-/** A GitHub account as it acted. `id` is what counts: logins are renamed and recycled. */
+/** A GitHub account as it acted, or the operator. `id` is what counts: logins are renamed and recycled. */
 export interface Actor {
   readonly id: number;
   readonly login: string;
-  readonly type: "User" | "Bot" | "Organization" | "Mannequin";
+  /** `Operator` is nobody of GitHub's: no delivery can say it. */
+  readonly type: "User" | "Bot" | "Organization" | "Mannequin" | "Operator";
 }
+
+/** Whoever reaches the service's control socket on its host. No account has that id, and no login a space. */
+export const OPERATOR: Actor = { id: 0, login: "the operator", type: "Operator" };
+/** What stands for the operator's role, who needs none in a repository: what a task may do at most is the operator's say. */
+export const OPERATOR_ROLE = "operator";
 
 export interface Repository {
   readonly id: number;
@@ -18,7 +24,9 @@ export interface Repository {
 export type AskedBy =
   | { readonly kind: "label" }
   | { readonly kind: "comment"; readonly commentId: number; readonly instructions: string | null }
-  | { readonly kind: "rerun"; readonly of: RunId };
+  | { readonly kind: "rerun"; readonly of: RunId }
+  /** On the command line of the service's host; `of` is the run that is to be had again. */
+  | { readonly kind: "operator"; readonly of: RunId | null; readonly instructions: string | null };
 
 /** Asked for on a pull request. Everything about it is fixed here: the SHA that was approved, and by whom (I6). */
 export interface PullRequestOrigin {
@@ -49,6 +57,12 @@ export function askedBy(origin: PullRequestOrigin): AskedBy {
 
 export function isByLabel(origin: PullRequestOrigin): boolean {
   return askedBy(origin).kind === "label";
+}
+
+/** What was asked for beyond the task, in the words of whoever asked; null where nothing was. */
+export function instructionsOf(origin: RunRequest["origin"]): string | null {
+  const asked = origin.kind === "pull_request" ? origin.asked : undefined;
+  return asked?.kind === "comment" || asked?.kind === "operator" ? asked.instructions : null;
 }
 
 /** What a person does to end such a run, in Markdown of ours. */

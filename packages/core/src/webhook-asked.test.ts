@@ -49,6 +49,7 @@ describe("a comment", () => {
     ["has no author", {}, { user: null }],
     ["is a bot's", { sender: { ...alice, type: "Bot", login: "helper[bot]" } }, {}],
     ["is our own", { sender: { ...alice, type: "Bot", login: "Mayfly-Example[bot]" } }, {}],
+    ["is said to be the operator's", { sender: { id: 11, login: "the operator", type: "Operator" } }, {}],
     ["has no command", {}, { body: "I like /codex review" }],
     ["has no body", {}, { body: null }],
     ["is in a payload that has a pull request as well", { pull_request: {} }, {}],

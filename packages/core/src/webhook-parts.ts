@@ -28,6 +28,21 @@ export const RepositoryPart = z.object({
   default_branch: Ref,
 });
 
+const Place = z.object({ installation: Installation, repository: RepositoryPart });
+
+/** Where something happened, whatever it was: which installation, which repository. Null where a payload names no such. */
+export function readPlace(body: unknown): { installation: number; id: number; owner: string; name: string } | null {
+  const { data } = Place.safeParse(body);
+  return data === undefined
+    ? null
+    : {
+        installation: data.installation.id,
+        id: data.repository.id,
+        owner: data.repository.owner.login,
+        name: data.repository.name,
+      };
+}
+
 /** Names the place and the rule, never the value: it is a stranger's text. */
 export function invalid(error: z.ZodError): { readonly kind: "invalid"; readonly reason: string } {
   const [issue] = error.issues;

@@ -7,6 +7,7 @@ import { createSignatureCheck } from "../../../apps/orchestrator/src/intake/sign
 import { buildWebhookServer } from "../../../apps/orchestrator/src/intake/webhook-server.ts";
 import { createRecords } from "../../../apps/orchestrator/src/runs/records.ts";
 import { createDeliveryStore } from "../../../apps/orchestrator/src/store/deliveries.ts";
+import { createPlaceStore } from "../../../apps/orchestrator/src/store/places.ts";
 import { createRecordStore } from "../../../apps/orchestrator/src/store/records.ts";
 import type { Random } from "../corpus/random.ts";
 import { LABEL, pullRequestBody } from "../corpus/webhook-bodies.ts";
@@ -158,6 +159,8 @@ async function openIntake(
     },
     decidePatch: async () => "not applied",
     checkTasks: null,
+    operator: { resolve: async () => "not tried here" },
+    places: createPlaceStore({ redis, prefix }),
   });
   const server = buildWebhookServer({ secrets: [SECRET, OTHER], deliveries: deliveryStore, wake: handle, log });
   const url = await server.listen({ host: "127.0.0.1", port: 0 });

@@ -9,7 +9,7 @@ import type { ImageDiskFlags } from "./image-disk.ts";
 import { imageBuild, imageLock, imageVerify } from "./image.ts";
 import { type ImagePruneFlags, imagePrune } from "./image-prune.ts";
 import { receiptShow, receiptVerify } from "./receipt-commands.ts";
-import { runCancel, runList, runView } from "./run-commands.ts";
+import { runCancel, runList, runRetry, runStart, runView } from "./run-commands.ts";
 import { runLocal } from "./run-local.ts";
 import { serve } from "./serve.ts";
 import { taskCheck } from "./task-check.ts";
@@ -88,6 +88,25 @@ export async function createProgram(terminal: Terminal, argv: readonly string[])
     .argument("<run>", "its id")
     .option("--json", "print JSON")
     .action((id: string, flags: StateFlags & { json?: boolean }) => doing(runView(terminal, id, flags)));
+  withState(run.command("start").description("start a task on a pull request, as the operator"))
+    .requiredOption("--pr <address>", "the pull request's address, or OWNER/NAME#NUMBER")
+    .requiredOption("--task <label>", "the task, by its label")
+    .option("--instructions <text>", "what is asked for beyond the task, up to 2,000 characters")
+    .option("--key <key>", "given again it starts no second run; else one is made up")
+    .option("--json", "print one JSON document instead")
+    .addHelpText(
+      "after",
+      "\nThe task file, the operator's ceiling and every cap hold as for a label; nobody's role on GitHub is asked for, and the\nrun says that the operator started it. Prints the run's id. Ends with 1 when none was started or it was refused.",
+    )
+    .action((flags: Parameters<typeof runStart>[1]) => doing(runStart(terminal, flags)));
+  withState(run.command("retry").description("have a run that has ended again, on the same commit, as the operator"))
+    .argument("<run>", "its id")
+    .option("--json", "print one JSON document instead")
+    .addHelpText(
+      "after",
+      "\nFor a commit that is still the head. Given again it starts no second run: what came of it can be had again in its turn.\nPrints the new run's id. Ends with 1 when none was started or it was refused.",
+    )
+    .action((id: string, flags: StateFlags & { json?: boolean }) => doing(runRetry(terminal, id, flags)));
   withState(run.command("cancel").description("end a run and destroy its machine"))
     .argument("<run>", "its id")
     .option("--json", "print JSON")

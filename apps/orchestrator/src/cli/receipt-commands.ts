@@ -87,7 +87,7 @@ function linesOf(verdict: ReceiptVerdict & { ok: true }, folder: string): string
   const { keyId, algorithm } = verdict.signature;
   const about =
     trigger?.kind === "pull_request"
-      ? `${trigger.repository.owner}/${trigger.repository.name}#${trigger.number} at ${trigger.head}, asked for by ${trigger.actor.login}`
+      ? `${trigger.repository.owner}/${trigger.repository.name}#${trigger.number} at ${trigger.head}, ${trigger.actor.type === "Operator" ? "started" : "asked for"} by ${trigger.actor.login}`
       : (trigger?.path ?? "unknown");
   return [
     `good: every word of this receipt is as it was signed`,

@@ -1,5 +1,12 @@
+import { randomUUID } from "node:crypto";
 import {
+  AppError,
   asRootText,
+  isOperatorKey,
+  isRunId,
+  limits,
+  OperatorAsk,
+  parsePullAddress,
   ranAsRoot,
   type Receipt,
   renderDuration,
@@ -10,7 +17,8 @@ import {
   taskSourceText,
   toTerminal,
 } from "@mayfly/core";
-import type { RunSummary, RunView } from "../web/control-api.ts";
+import type { Wish } from "../web/ask-run.ts";
+import type { RunSummary, RunView, StartedRun } from "../web/control-api.ts";
 import { askService } from "./control-client.ts";
 import { loadSettings } from "./settings.ts";
 import type { Terminal } from "./terminal.ts";
@@ -56,6 +64,10 @@ export async function runView(terminal: Terminal, id: string, flags: Flags): Pro
   if (run.request.taskSource !== undefined) {
     terminal.stdout(`  ${toTerminal(`task: ${taskSourceText(run.request.taskSource)}`)}\n`);
   }
+  const { origin } = run.request;
+  if (origin.kind === "pull_request" && origin.actor.type === "Operator") {
+    terminal.stdout(`  started by ${origin.actor.login}\n`);
+  }
   if (ranAsRoot(run)) {
     terminal.stdout(`  ${asRootText}\n`);
   }
@@ -99,4 +111,61 @@ export async function runCancel(terminal: Terminal, id: string, flags: Flags): P
     );
   }
   return answer.cancelled ? 0 : 1;
+}
+
+interface StartFlags extends Flags {
+  readonly pr: string;
+  readonly task: string;
+  readonly instructions?: string;
+  readonly key?: string;
+}
+
+/** `mayfly run start` */
+export async function runStart(terminal: Terminal, flags: StartFlags): Promise<number> {
+  const { instructions = null, key = randomUUID(), task } = flags;
+  const pull = parsePullAddress(flags.pr);
+  if (pull === null) {
+    throw new AppError(
+      "INPUT_INVALID",
+      `--pr wants the address of a pull request, such as https://github.com/OWNER/NAME/pull/7 or OWNER/NAME#7, not "${flags.pr}"`,
+    );
+  }
+  if (!isOperatorKey(key)) {
+    throw new AppError("INPUT_INVALID", `--key wants 1 to ${limits.operatorKeyCharsMax} visible ASCII characters`);
+  }
+  const ask = OperatorAsk.safeParse({ kind: "start", pull, task, instructions });
+  if (!ask.success) {
+    const [issue] = ask.error.issues;
+    throw new AppError("INPUT_INVALID", `--${issue?.path.join(".") ?? "task"}: ${issue?.message ?? "not understood"}`);
+  }
+  return tellStarted(terminal, flags, { ask: ask.data, key });
+}
+
+/** `mayfly run retry`: once a run, and what comes of it can be had again in its turn. */
+export async function runRetry(terminal: Terminal, id: string, flags: Flags): Promise<number> {
+  if (!isRunId(id)) {
+    throw new AppError("NOT_FOUND", `there is no run ${id}`);
+  }
+  return tellStarted(terminal, flags, { ask: { kind: "retry", of: id }, key: id });
+}
+
+async function tellStarted(terminal: Terminal, flags: Flags, wish: Wish): Promise<number> {
+  const { stateDir } = loadSettings(terminal, flags);
+  const answer = await askService<StartedRun>(stateDir, "POST", "/runs", {
+    body: wish,
+    othersMs: limits.operatorAnswerMs,
+  });
+  const { run, isNew, ending } = answer;
+  const isRefused = ending?.outcome === "refused";
+  if (flags.json === true) {
+    terminal.stdout(`${JSON.stringify(answer)}\n`);
+  } else {
+    terminal.stdout(`${run.id}\n`);
+    const state = ending === null ? run.phase : `${ending.outcome}, ${ending.code}: ${ending.detail}`;
+    const how = isNew ? "started by the operator" : "was started before, by the same command";
+    terminal.stderr(
+      `${toTerminal(`${run.id} ${isRefused ? "is" : `${how};`} ${state}; ${run.task} on ${run.about}`)}\n`,
+    );
+  }
+  return isRefused ? 1 : 0;
 }

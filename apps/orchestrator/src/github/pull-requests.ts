@@ -2,6 +2,7 @@ import {
   AppError,
   type ChangedFile,
   limits,
+  OPERATOR_ROLE,
   type PullRequestFacts,
   type PullRequestOrigin,
   type PullRequests,
@@ -27,6 +28,8 @@ export interface Reading {
   task(path: string, defaultBranch: string): Promise<TaskReading>;
   /** The names of the task files in this folder, the organisation's among them. */
   taskFolder(path: string, defaultBranch: string): Promise<string[]>;
+  /** The repository as it is now, by its id: its name may have changed. */
+  repository(): Promise<Repository & { readonly defaultBranch: string }>;
   /** A pull request as it is now; null if GitHub knows none of this number. */
   pullRequest(number: number): Promise<WebhookPullRequest | null>;
   /** A comment as it is now; null if it is gone. */
@@ -56,7 +59,8 @@ export function createPullRequestReader(app: GitHubApp): PullRequestReader {
   return {
     commitsOf: (origin) =>
       app.withClient("read", placeOf(origin), async (client) => {
-        const repository = await readRepository(client, origin.repository.id);
+        const { id, owner, name } = await readRepository(client, origin.repository.id);
+        const repository = { id, owner, name };
         return { ...(await listCommits(client, { ...placeOf(origin), repository }, origin)), repository };
       }),
     lookAt: (origin) => app.withClient("read", placeOf(origin), (client) => lookAt(client, origin)),
@@ -70,6 +74,7 @@ export function createPullRequestReader(app: GitHubApp): PullRequestReader {
           },
           task: (path, branch) => readTask(app, { client, place, branch }, path),
           taskFolder: (path, branch) => readTaskFolder(app, { client, place, branch }, path),
+          repository: () => readRepository(client, place.repository.id),
           pullRequest: (number) => readPullRequest(client, place, number),
           comment: (id) => readComment(client, place, id),
           commits: (range) => listCommits(client, place, range),
@@ -92,7 +97,8 @@ async function lookAt(client: GitHubClient, origin: PullRequestOrigin): Promise<
   return {
     open: data.state === "open",
     head: data.head.sha,
-    role: await readRole(client, placeOf(origin), origin.actor.login),
+    role:
+      origin.actor.type === "Operator" ? OPERATOR_ROLE : await readRole(client, placeOf(origin), origin.actor.login),
     labelled: data.labels.some(({ name }) => name === origin.label),
     baseRef: data.base.ref,
     draft: data.draft ?? false,
@@ -121,16 +127,18 @@ export async function readRole(client: GitHubClient, place: Place, login: string
 const RepositoryName = z.object({
   name: z.string().regex(/^[\w.-]{1,100}$/),
   owner: z.object({ login: z.string().regex(/^[\w-]{1,100}$/) }),
+  default_branch: z.string().min(1).max(1_024),
 });
 
 /** By its id, where GitHub leads to from former names: a name may be another repository's by now. */
-async function readRepository(client: GitHubClient, id: number): Promise<Repository> {
+async function readRepository(client: GitHubClient, id: number): Promise<Repository & { defaultBranch: string }> {
   const { data } = await client.request("GET /repositories/{repository_id}", { repository_id: id });
   const read = RepositoryName.safeParse(data);
   if (!read.success) {
     throw new AppError("GITHUB_UNAVAILABLE", "GitHub's answer is not that of a repository");
   }
-  return { id, owner: read.data.owner.login, name: read.data.name };
+  const { name, owner, default_branch: defaultBranch } = read.data;
+  return { id, owner: owner.login, name, defaultBranch };
 }
 
 async function readComment(client: GitHubClient, place: Place, id: number) {

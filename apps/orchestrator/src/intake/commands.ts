@@ -5,6 +5,7 @@ import {
   type CommentEvent,
   type DeliveryId,
   type Instant,
+  instructionsOf,
   labelsOfFiles,
   type RerunAllEvent,
   type RerunEvent,
@@ -163,7 +164,7 @@ async function obey(deps: CommandsDeps, reading: Reading, order: Order): Promise
       const [latest] = await runs();
       return latest === undefined
         ? answers.nothingToRetry()
-        : start(order, latest.request.task.name, null, instructionsOf(latest));
+        : start(order, latest.request.task.name, null, instructionsOf(latest.request.origin));
     }
     case "apply":
     case "discard":
@@ -271,11 +272,6 @@ async function loadFormer(deps: CommandsDeps, { of, event }: Trigger & { kind: "
   return request?.origin.kind === "pull_request" && request.origin.repository.id === event.repository.id
     ? { origin: request.origin, requestedAt: request.requestedAt }
     : null;
-}
-
-/** Whoever has it run again asks for the same. */
-function instructionsOf({ request: { origin } }: Run): string | null {
-  return origin.kind === "pull_request" && origin.asked?.kind === "comment" ? origin.asked.instructions : null;
 }
 
 /** The newest first. */

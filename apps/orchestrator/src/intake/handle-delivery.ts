@@ -6,10 +6,13 @@ import {
   type Ids,
   isByLabel,
   type Instant,
+  isOperatorDelivery,
   meaningOf,
+  OperatorAsk,
   parseWebhook,
   type PullRequestEvent,
   type PullRequestOrigin,
+  readPlace,
   rerunMeaning,
   type Run,
   type RunId,
@@ -25,8 +28,10 @@ import { isFinal } from "../github/app.ts";
 import type { DecidePatch } from "../publish/decide-patch.ts";
 import type { CheckTasks } from "../publish/task-check.ts";
 import type { Records } from "../runs/records.ts";
-import type { DeliveryStore } from "../store/deliveries.ts";
+import type { DeliveryRecord, DeliveryStore } from "../store/deliveries.ts";
+import type { PlaceStore } from "../store/places.ts";
 import type { Commands } from "./commands.ts";
+import type { Operator } from "./operator.ts";
 import type { RunStarter } from "./start-run.ts";
 
 export interface HandleDeliveryDeps {
@@ -44,6 +49,9 @@ export interface HandleDeliveryDeps {
   readonly appSlug: () => Promise<string>;
   /** Forgets what was fetched of a repository that the App has lost. */
   readonly forgetRepository: (id: number) => Promise<void>;
+  /** What an operator's wish comes to, which is kept among the deliveries. */
+  readonly operator: Operator;
+  readonly places: PlaceStore;
   /** Puts a run's patch on its branch or discards it, or says on its check why not. Answers with that. Idempotent. */
   readonly decidePatch: DecidePatch;
   /** Null where the operator wants no look at task files. */
@@ -63,7 +71,18 @@ export function createHandleDelivery(deps: HandleDeliveryDeps): HandleDelivery {
     if (open === null) {
       return;
     }
-    const webhook = parseWebhook({ event: open.record.event, body: JSON.parse(open.body) as unknown });
+    const body = JSON.parse(open.body) as unknown;
+    if (isOperatorDelivery(id)) {
+      const { state, reason } = await obeyOperator(deps, open.record, body);
+      await deliveries.close(id, state, reason);
+      log.info({ delivery: id, state, reason }, "an operator's wish was handled");
+      return;
+    }
+    const place = readPlace(body);
+    if (place !== null) {
+      await deps.places.note(place.owner, place.name, { installation: place.installation, repository: place.id });
+    }
+    const webhook = parseWebhook({ event: open.record.event, body });
     if (webhook.kind === "invalid") {
       await deliveries.close(id, "invalid", webhook.reason);
       return;
@@ -219,6 +238,20 @@ async function obey(
     default:
       return assertNever(answer);
   }
+}
+
+/** Where to and by whom is asked of GitHub, then it is a start like any other: policy, the ceiling and the caps hold. */
+async function obeyOperator(
+  deps: HandleDeliveryDeps,
+  { id, run, receivedAt: at }: DeliveryRecord,
+  body: unknown,
+): Promise<Became> {
+  if (run !== null && (await deps.store.loadRun(run)) !== null) {
+    await deps.wakeups.wakeRun(run);
+    return { state: "started", reason: `run ${run}` };
+  }
+  const answer = await deps.operator.resolve(OperatorAsk.parse(body), at).catch(refusalOf);
+  return typeof answer === "string" ? { state: "ignored", reason: answer } : start(deps, { id, at, run }, answer);
 }
 
 /** Each check by the rules of its own button, and each once, whether GitHub sends word of both or of one. */

@@ -9,8 +9,10 @@ import {
   type Digest,
   type Ending,
   type Instant,
+  instructionsOf,
   isFork,
   limits,
+  OPERATOR_ROLE,
   parseTaskFile,
   type PullRequestOrigin,
   refuseRun,
@@ -61,7 +63,7 @@ async function prepare(deps: RunStarterDeps, reading: Reading, asked: StartReque
   const requestedAt = trigger.asked?.at ?? pullRequest.updatedAt;
   const path = taskPath(label);
   const [role, found] = await Promise.all([
-    reading.role(sender.login),
+    sender.type === "Operator" ? OPERATOR_ROLE : reading.role(sender.login),
     path.ok ? reading.task(path.path, repository.defaultBranch) : ({ kind: "none" } as const),
   ]);
   const file = fileOf(found);
@@ -150,7 +152,7 @@ async function compose(
     name: run.task.name,
     agentsFile,
     agentsFileChanged: files.some(({ path, before }) => AGENTS_FILE.test(path) || AGENTS_FILE.test(before ?? "")),
-    instructions: instructionsOf(run.origin),
+    instructions: wantedOf(run.origin),
     isStructured: run.task.outputSchema !== null,
     // Unguessable before the run exists, and different for each: a stranger's text cannot contain it.
     nonce: id.replace("_", ""),
@@ -175,10 +177,9 @@ async function compose(
 /** In any folder: Codex would read those of the folders it works in. */
 const AGENTS_FILE = /(?:^|\/)AGENTS(?:\.override)?\.md$/i;
 
-function instructionsOf({ asked, actor }: PullRequestOrigin): { login: string; text: string } | null {
-  return asked?.kind === "comment" && asked.instructions !== null
-    ? { login: actor.login, text: asked.instructions }
-    : null;
+function wantedOf(origin: PullRequestOrigin): { login: string; text: string } | null {
+  const text = instructionsOf(origin);
+  return text === null ? null : { login: origin.actor.login, text };
 }
 
 function digestOf(text: string): Digest {

@@ -1,3 +1,4 @@
+import { createHmac } from "node:crypto";
 import { once } from "node:events";
 import { type AddressInfo, connect } from "node:net";
 import type { FastifyInstance } from "fastify";
@@ -38,5 +39,39 @@ describe("a slow caller", () => {
     socket.write(beginning);
     await once(socket, "close");
     expect(answer).toMatch(/^HTTP\/1\.1 408 /);
+  });
+});
+
+describe("a delivery that is called like an operator's wish", () => {
+  it("is refused though it is signed, and nothing is kept", async () => {
+    const secret = "a-secret-of-sixteen";
+    const kept: unknown[] = [];
+    const unused = () => Promise.reject(new Error("nobody is woken"));
+    const server = buildWebhookServer({
+      secrets: [secret],
+      deliveries: { accept: async (one: unknown) => void kept.push(one) } as never,
+      wake: unused,
+      log: createLog({ level: "silent" }).log,
+    });
+    const payload = JSON.stringify({ kind: "retry", of: "run_00000000000000000000" });
+    const answers = await Promise.all(
+      ["operator-00", "Operator-00"].map((id) =>
+        server.inject({
+          method: "POST",
+          url: "/webhook",
+          payload,
+          headers: {
+            "content-type": "application/json",
+            "x-github-event": "operator",
+            "x-github-delivery": id,
+            "x-hub-signature-256": `sha256=${createHmac("sha256", secret).update(payload).digest("hex")}`,
+          },
+        }),
+      ),
+    );
+    await server.close();
+    expect(answers.map(({ statusCode }) => statusCode)).toEqual([400, 400]);
+    expect(answers[0]?.body).toContain("none of GitHub's");
+    expect(kept).toEqual([]);
   });
 });

@@ -1,4 +1,4 @@
-import { isDeliveryId, isAppError, limits, type DeliveryId } from "@mayfly/core";
+import { isDeliveryId, isAppError, isOperatorDelivery, limits, type DeliveryId } from "@mayfly/core";
 import { fastify, type FastifyError, type FastifyInstance } from "fastify";
 import type { Logger } from "pino";
 import type { DeliveryStore } from "../store/deliveries.ts";
@@ -60,6 +60,10 @@ export function buildWebhookServer(deps: WebhookServerDeps): FastifyInstance {
     const event = request.headers["x-github-event"];
     if (typeof id !== "string" || !isDeliveryId(id) || typeof event !== "string" || !EVENT.test(event)) {
       return reply.code(400).send({ error: "X-GitHub-Delivery or X-GitHub-Event is missing or malformed" });
+    }
+    // The signature is over the body alone: nobody names a delivery as an operator's wish from outside.
+    if (isOperatorDelivery(id)) {
+      return reply.code(400).send({ error: "X-GitHub-Delivery is none of GitHub's" });
     }
     if (!isJsonObject(body)) {
       return reply.code(400).send({ error: "the body is not a JSON object" });

@@ -65,6 +65,30 @@ describe("deliveries", () => {
     expect((await deliveries.loadOpen(FIRST))?.record.run).toBe("run_a");
   });
 
+  it("name one run a part, where they start several", async () => {
+    const { deliveries } = setUp();
+    await deliveries.accept({ id: FIRST, event: "push", body: "one" });
+    expect(await deliveries.runOf(FIRST, "7")).toBeNull();
+    expect(await deliveries.ensureRun(FIRST, "run_a" as RunId, "7")).toBe("run_a");
+    expect(await deliveries.ensureRun(FIRST, "run_b" as RunId, "7")).toBe("run_a");
+    expect(await deliveries.ensureRun(FIRST, "run_c" as RunId, "8")).toBe("run_c");
+    expect(await deliveries.runOf(FIRST, "7")).toBe("run_a");
+    expect((await deliveries.get(FIRST))?.run).toBeNull();
+  });
+
+  it("are taken anew once they came to nothing, and only then", async () => {
+    const { deliveries } = setUp();
+    for (const [id, state] of [[FIRST, "started"] as const, [SECOND, "ignored"] as const]) {
+      await deliveries.accept({ id, event: "push", body: "one" });
+      await deliveries.forgetIgnored(id);
+      expect(await deliveries.accept({ id, event: "push", body: "one" })).toBe("known");
+      await deliveries.close(id, state, "so it is");
+      await deliveries.forgetIgnored(id);
+    }
+    expect(await deliveries.accept({ id: FIRST, event: "push", body: "one" })).toBe("known");
+    expect(await deliveries.accept({ id: SECOND, event: "push", body: "one" })).toBe("accepted");
+  });
+
   it("claim a meaning once, and again by the same delivery", async () => {
     const { deliveries } = setUp();
     expect(await deliveries.claimMeaning("1:2:label", FIRST)).toEqual({ first: true });

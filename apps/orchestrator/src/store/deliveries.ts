@@ -25,6 +25,10 @@ export interface DeliveryStore {
   loadOpen(id: DeliveryId): Promise<{ record: DeliveryRecord; body: string } | null>;
   listOpen(): Promise<DeliveryId[]>;
   isKnown(id: DeliveryId): Promise<boolean>;
+  /** What became of it so far; null for one that is not known, or not any more. */
+  get(id: DeliveryId): Promise<DeliveryRecord | null>;
+  /** One that came to nothing may be asked anew under the same id. Leaves every other alone. Idempotent. */
+  forgetIgnored(id: DeliveryId): Promise<void>;
   /**
    * The run this delivery starts: the first one named stays, so that a repeated step makes no second.
    *
@@ -66,6 +70,11 @@ end
 redis.call('SREM', KEYS[3], ARGV[1])
 redis.call('DEL', KEYS[2])
 return 1`;
+
+/** KEYS record. */
+const FORGET = `
+if redis.call('HGET', KEYS[1], 'state') == 'ignored' then return redis.call('DEL', KEYS[1]) end
+return 0`;
 
 export function createDeliveryStore(deps: {
   redis: Redis;
@@ -112,6 +121,10 @@ export function createDeliveryStore(deps: {
     },
     async isKnown(id) {
       return (await asking(() => redis.exists(recordKey(id)))) === 1;
+    },
+    get: load,
+    async forgetIgnored(id) {
+      await asking(() => redis.eval(FORGET, 1, recordKey(id)));
     },
     async ensureRun(id, run, part) {
       const field = runField(part);

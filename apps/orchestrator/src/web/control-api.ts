@@ -2,17 +2,19 @@ import {
   type AgentEvent,
   AppError,
   type Archive,
+  type Ending,
   isAppError,
   isRunId,
   type ResultStore,
   type Run,
   type RunId,
   type Store,
-  type Wakeups,
 } from "@mayfly/core";
 import { fastify, type FastifyInstance } from "fastify";
 import type { Records } from "../runs/records.ts";
+import type { WakeupQueue } from "../runs/wakeups.ts";
 import type { DeliveryRecord, DeliveryStore } from "../store/deliveries.ts";
+import { createAskRun } from "./ask-run.ts";
 
 /** Runs listed at once. */
 const LIST_MAX = 1_000;
@@ -37,12 +39,20 @@ export interface RunView {
   readonly receipt: unknown;
 }
 
+/** What `mayfly run start` and `mayfly run retry` are answered. */
+export interface StartedRun {
+  readonly run: RunSummary;
+  readonly isNew: boolean;
+  /** How it ended, where it has, as one that was refused. */
+  readonly ending: Ending | null;
+}
+
 export interface ControlApiDeps {
   readonly store: Store;
   readonly results: ResultStore;
   readonly records: Records;
   readonly deliveries: DeliveryStore;
-  readonly wakeups: Wakeups;
+  readonly wakeups: Pick<WakeupQueue, "wakeRun" | "wakeDelivery">;
   readonly archive: Archive;
 }
 
@@ -59,6 +69,8 @@ export function buildControlApi(deps: ControlApiDeps): FastifyInstance {
       : new AppError("STORE_UNAVAILABLE", "an unexpected fault", { cause: error });
     return reply.code(known.status).send({ error: { code: known.code, message: known.message, fix: known.fix } });
   });
+
+  const askRun = createAskRun({ deliveries, store, wakeups });
 
   async function load(id: string): Promise<Run> {
     const found = isRunId(id) ? await store.loadRun(id) : null;
@@ -86,6 +98,11 @@ export function buildControlApi(deps: ControlApiDeps): FastifyInstance {
       events: run.epoch === 0 ? [] : await results.readEvents(run.id, run.epoch),
       receipt: receipt === null ? null : (JSON.parse(receipt) as unknown),
     };
+  });
+
+  app.post("/runs", async (request): Promise<StartedRun> => {
+    const { run, isNew } = await askRun(request.body);
+    return { run: summarise(run), isNew, ending: "ending" in run ? run.ending : null };
   });
 
   app.post<{ Params: { id: string } }>("/runs/:id/cancel", async (request) => {

@@ -51,7 +51,9 @@ function taskLines({ id, request: { task, origin, taskSource } }: Run): string[]
     ...(taskSource === undefined ? [] : [`- Task file: ${codeSpan(taskSourceText(taskSource))}`]),
     `- Sandbox: ${codeSpan(task.sandbox)}, strategy ${codeSpan(task.safetyStrategy)}`,
     origin.kind === "pull_request"
-      ? `- Asked for by ${codeSpan(origin.actor.login)} (${codeSpan(origin.role)}) at ${codeSpan(origin.head)}`
+      ? origin.actor.type === "Operator"
+        ? `- Started by the operator at ${codeSpan(origin.head)}`
+        : `- Asked for by ${codeSpan(origin.actor.login)} (${codeSpan(origin.role)}) at ${codeSpan(origin.head)}`
       : `- Asked for by ${codeSpan(origin.user)} on the command line`,
   ];
 }
