@@ -13,7 +13,7 @@ describe("the address of a pull request", () => {
   it.each([
     ["https://github.com/acme/app/pull/7", "github.com"],
     ["https://GitHub.com/acme/app/pull/7/files?w=1#diff", "github.com"],
-    ["http://127.0.0.1:8080/acme/app/pull/7", "127.0.0.1:8080"],
+    ["http://127.0.0.1:8080/acme/app/pull/7", "127.0.0.1"],
     ["acme/app#7", null],
   ])("%s is read", (text, host) => {
     expect(parsePullAddress(text)).toEqual({ host, owner: "acme", name: "app", number: 7 });

@@ -6,7 +6,7 @@ import { NAME_CHARS_MAX } from "./webhook-parts.ts";
 
 /** A pull request as a person names it. */
 const PullAddress = z.strictObject({
-  /** The web host that stood in the address; null for `OWNER/NAME#NUMBER`. */
+  /** The web host that stood in the address, without a port; null for `OWNER/NAME#NUMBER`. */
   host: z.string().max(NAME_CHARS_MAX).nullable(),
   owner: z.string().regex(/^[\w-]{1,100}$/),
   name: z.string().regex(/^[\w.-]{1,100}$/),
@@ -29,7 +29,7 @@ export type OperatorAsk = z.infer<typeof OperatorAsk>;
 /** What an operator's wish is kept as, among the deliveries. */
 export const OPERATOR_EVENT = "operator";
 const PREFIX = "operator-";
-const ADDRESS = /^(?:https?:\/\/([^/?#\s@]+)\/)?([\w-]+)\/([\w.-]+)(?:\/pull\/|#)(\d{1,9})(?:[/?#].*)?$/;
+const ADDRESS = /^(?:https?:\/\/([^/?#\s@:]+)(?::\d+)?\/)?([\w-]+)\/([\w.-]+)(?:\/pull\/|#)(\d{1,9})(?:[/?#].*)?$/;
 
 /** The address of a pull request's page, or `OWNER/NAME#NUMBER`. Null for anything else. */
 export function parsePullAddress(text: string): PullAddress | null {

@@ -106,14 +106,13 @@ function timeOf(webhook: Webhook, receivedAt: Instant): Instant {
   if ("pullRequest" in webhook) {
     return webhook.pullRequest.updatedAt;
   }
-  // GitHub does not say when a button was pressed; a suite, when something last became of its checks.
+  // GitHub does not say when a button was pressed.
   switch (webhook.kind) {
     case "comment":
       return webhook.comment.createdAt;
     case "rerun":
-      return receivedAt;
     case "rerun_all":
-      return webhook.suite.updatedAt;
+      return receivedAt;
     default:
       return Infinity;
   }
