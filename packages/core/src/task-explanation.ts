@@ -23,7 +23,7 @@ export interface TaskExplanation {
   readonly refusals: readonly string[];
   /** Who may start it, in sentences. */
   readonly starters: readonly string[];
-  /** For `examplePullRequest`; null if there is none. */
+  /** For the pull request that was asked about; null if there is none. */
   readonly prompt: string | null;
 }
 
@@ -77,8 +77,11 @@ export function explainTask(asked: {
   readonly modelDefault: string;
   /** True for a pull request whose head lies in another repository. */
   readonly fork: boolean;
+  /** What the prompt tells of a pull request; not there for one that is made up, in a repository without AGENTS.md. */
+  readonly pull?: Pick<Parameters<typeof composePrompt>[0], "pullRequest" | "agentsFile" | "agentsFileChanged">;
 }): TaskExplanation {
   const { label, text, ceiling, modelDefault, fork } = asked;
+  const { pull = { pullRequest: { ...examplePullRequest, labels: [label] }, agentsFile: null } } = asked;
   const foreign = refuseLabel(label, ceiling);
   const refusals = foreign === null ? [] : [foreign];
   const file = parseTaskFile(text);
@@ -89,12 +92,11 @@ export function explainTask(asked: {
   }
   const { task } = read;
   const composed = composePrompt({
+    ...pull,
     task: file.prompt,
     name: label,
-    agentsFile: null,
     isStructured: task.outputSchema !== null,
     nonce: EXAMPLE_NONCE,
-    pullRequest: { ...examplePullRequest, labels: [label] },
   });
   return {
     options: explainOptions(task, optionPlaces(text), ceiling),

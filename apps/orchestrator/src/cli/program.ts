@@ -130,11 +130,12 @@ export async function createProgram(terminal: Terminal, argv: readonly string[])
     .argument("<file>", "the task file")
     .option("--label <name>", "the label; else the file's name without .md")
     .option("--config <file>", "the service's settings (YAML); else MAYFLY_CONFIG; the environment counts over it")
-    .option("--fork", "for a pull request from a fork")
+    .option("--pr <address>", "show the prompt for this pull request: its address, or OWNER/NAME#NUMBER")
+    .option("--fork", "for a made-up pull request from a fork")
     .option("--json", "print JSON")
     .addHelpText(
       "after",
-      "\nRuns nothing and asks nobody. The prompt is for a pull request that is made up, in a repository without AGENTS.md.\nEnds with 1 when a run would be refused.",
+      "\nRuns nothing. Without --pr it asks nobody, and the prompt is for a pull request that is made up, in a repository\nwithout AGENTS.md. With it, GitHub is asked with your token in GITHUB_TOKEN or GH_TOKEN, which private repositories\nneed; nothing is written there. Ends with 1 when a run would be refused.",
     )
     .action((file: string, flags: TaskExplainFlags) => doing(taskExplain(terminal, file, flags)));
   task

@@ -55,7 +55,7 @@ export interface PullRequestReader extends PullRequests {
   reading<T>(place: Place, use: (reading: Reading) => Promise<T>): Promise<T>;
 }
 
-export function createPullRequestReader(app: GitHubApp): PullRequestReader {
+export function createPullRequestReader(app: Pick<GitHubApp, "withClient">): PullRequestReader {
   return {
     commitsOf: (origin) =>
       app.withClient("read", placeOf(origin), async (client) => {

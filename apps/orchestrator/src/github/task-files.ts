@@ -23,7 +23,11 @@ interface Shelf {
  * The file of a task: the repository's own, and only if that has nothing of this path the one in its owner's repository
  * `.github`. Both at the commit that the default branch is at now. Throws GITHUB_UNAVAILABLE, GITHUB_REFUSED.
  */
-export async function readTask(app: GitHubApp, own: Omit<Shelf, "from">, path: string): Promise<TaskReading> {
+export async function readTask(
+  app: Pick<GitHubApp, "withClient">,
+  own: Omit<Shelf, "from">,
+  path: string,
+): Promise<TaskReading> {
   const found = await readFrom({ ...own, from: "repository" }, path);
   if (found.kind !== "none") {
     return found;
@@ -32,7 +36,11 @@ export async function readTask(app: GitHubApp, own: Omit<Shelf, "from">, path: s
 }
 
 /** The names of all task files: the repository's own and its owner's. Throws as above. */
-export async function readTaskFolder(app: GitHubApp, own: Omit<Shelf, "from">, path: string): Promise<string[]> {
+export async function readTaskFolder(
+  app: Pick<GitHubApp, "withClient">,
+  own: Omit<Shelf, "from">,
+  path: string,
+): Promise<string[]> {
   const [names, defaults] = await Promise.all([
     readFolder(own.client, own.place, { path, ref: own.branch }),
     withDefaults(app, own.place, ({ client, place, branch }) => readFolder(client, place, { path, ref: branch })),
@@ -41,7 +49,11 @@ export async function readTaskFolder(app: GitHubApp, own: Omit<Shelf, "from">, p
 }
 
 /** Null where the owner has no repository `.github`, the App is not installed on it, or it is the place itself. */
-async function withDefaults<T>(app: GitHubApp, place: Place, use: (shelf: Shelf) => Promise<T>): Promise<T | null> {
+async function withDefaults<T>(
+  app: Pick<GitHubApp, "withClient">,
+  place: Place,
+  use: (shelf: Shelf) => Promise<T>,
+): Promise<T | null> {
   const { owner, name, id } = place.repository;
   if (name.toLowerCase() === DEFAULTS_REPOSITORY) {
     return null;

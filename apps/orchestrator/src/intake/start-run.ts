@@ -11,7 +11,6 @@ import {
   type Instant,
   instructionsOf,
   isFork,
-  limits,
   OPERATOR_ROLE,
   parseTaskFile,
   type PullRequestOrigin,
@@ -24,6 +23,7 @@ import {
   taskPath,
   type Trigger,
 } from "@mayfly/core";
+import { readPullInPrompt } from "../github/pull-in-prompt.ts";
 import type { PullRequestReader, Reading } from "../github/pull-requests.ts";
 import type { TaskReading } from "../github/task-files.ts";
 
@@ -141,41 +141,23 @@ async function compose(
   { id, trigger }: StartRequest,
   run: { origin: PullRequestOrigin; task: TaskSpec; prompt: string },
 ): Promise<ReturnType<typeof composePrompt>> {
-  const { pullRequest } = trigger;
-  const { head, base } = run.origin;
-  const [agentsFile, { mergeBase, files }] = await Promise.all([
-    reading.file("AGENTS.md", base, limits.agentsFileBytesMax),
-    reading.commits(run.origin),
-  ]);
+  const { pullRequest, agentsFile, agentsFileChanged } = await readPullInPrompt(
+    reading,
+    trigger.repository,
+    trigger.pullRequest,
+  );
   return composePrompt({
     task: run.prompt,
     name: run.task.name,
     agentsFile,
-    agentsFileChanged: files.some(({ path, before }) => AGENTS_FILE.test(path) || AGENTS_FILE.test(before ?? "")),
+    agentsFileChanged,
     instructions: wantedOf(run.origin),
     isStructured: run.task.outputSchema !== null,
     // Unguessable before the run exists, and different for each: a stranger's text cannot contain it.
     nonce: id.replace("_", ""),
-    pullRequest: {
-      number: pullRequest.number,
-      repository: `${trigger.repository.owner}/${trigger.repository.name}`,
-      labels: pullRequest.labels,
-      files,
-      size: pullRequest.size,
-      title: pullRequest.title,
-      body: pullRequest.body,
-      author: pullRequest.author,
-      head,
-      base,
-      mergeBase,
-      headRef: pullRequest.head.ref,
-      baseRef: pullRequest.base.ref,
-    },
+    pullRequest,
   });
 }
-
-/** In any folder: Codex would read those of the folders it works in. */
-const AGENTS_FILE = /(?:^|\/)AGENTS(?:\.override)?\.md$/i;
 
 function wantedOf(origin: PullRequestOrigin): { login: string; text: string } | null {
   const text = instructionsOf(origin);
