@@ -11,11 +11,11 @@ import { addTemplate, createTestClient, fleetRequest } from "../fakes/ec2/testin
 import { createEc2Guests, type Ec2Guests } from "../support/ec2-guests.ts";
 import { eventually, processesNaming } from "../support/service.ts";
 
-/** From the guest's start, by its own clock; an emulated one on a busy host takes half of it to come to its agent. */
-const LIFETIME_S = 60;
+/** From the guest's start, by its own clock; an emulated one on a busy host takes up to half of it to come to its agent. */
+const LIFETIME_S = 120;
 /** An image that must be built first takes minutes on a small host. */
 const START_MS = 15 * 60_000;
-const END_MS = 4 * 60_000;
+const END_MS = 6 * 60_000;
 
 let folder: string;
 let ec2: Ec2Fake;
