@@ -16,6 +16,8 @@ export interface NewRepository {
   readonly defaultBranch?: string;
   /** First commit of the default branch; without it there is a README. Not for forks. */
   readonly files?: Files;
+  /** A branch of a git repository on this machine, with all its history, instead of files. */
+  readonly history?: { readonly gitDirectory: string; readonly branch: string };
   /** Full name of the repository it is a fork of; it starts as a copy of the default branch. */
   readonly forkOf?: string;
   /** Whether the App is installed on it; by default on everything but forks. */
@@ -51,7 +53,11 @@ export async function createRepository(world: World, from: NewRepository): Promi
   };
   const { directory, defaultBranch } = repository;
   await createBareRepository(directory, defaultBranch);
-  if (parent === undefined) {
+  if (from.history !== undefined) {
+    const { gitDirectory, branch } = from.history;
+    const [fromRef, toRef] = [`refs/heads/${branch}`, `refs/heads/${defaultBranch}`];
+    await copyRef({ from: gitDirectory, fromRef, to: directory, toRef });
+  } else if (parent === undefined) {
     const files = from.files ?? { "README.md": `# ${from.name}\n` };
     await commitFiles({
       directory,

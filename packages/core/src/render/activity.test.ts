@@ -38,6 +38,11 @@ describe("how Codex worked, as a comment shows it", () => {
     ]);
   });
 
+  it("speaks of no failures where there were none", () => {
+    const text = renderActivity({ todo: [], commands: [{ command: "make", exitCode: 0 }] }, scope);
+    expect(text).toContain("<summary>Commands it ran: 1</summary>");
+  });
+
   it("is nothing if it said nothing", () => {
     expect(renderActivity({ todo: [], commands: [] }, scope)).toBe("");
   });

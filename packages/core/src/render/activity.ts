@@ -29,7 +29,7 @@ function commandLines(commands: Activity["commands"]): string[] {
   const failed = commands.filter(({ exitCode }) => exitCode !== 0).length;
   const lines = commands.map(({ command, exitCode }) => `- ${codeSpan(withoutShell(command))}: ${ending(exitCode)}`);
   return [
-    `<details>\n<summary>Commands it ran: ${count(commands.length)}, of which ${count(failed)} failed</summary>`,
+    `<details>\n<summary>Commands it ran: ${count(commands.length)}${failed === 0 ? "" : `, of which ${count(failed)} failed`}</summary>`,
     lines.join("\n"),
     "</details>",
   ];
