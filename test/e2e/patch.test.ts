@@ -3,7 +3,19 @@ import type { PullView } from "../fakes/github/views.ts";
 import { run, say } from "../fakes/model/script.ts";
 import { eventually } from "../support/service.ts";
 import { startWorld, type TestWorld } from "../support/world.ts";
-import { ended, endingOf, expectGoodManners, label, leave, MAINTAINER, openPull, published, RUN_MS } from "./scene.ts";
+import {
+  ended,
+  endingOf,
+  expectGoodManners,
+  handled,
+  label,
+  leave,
+  MAINTAINER,
+  openPull,
+  published,
+  RUN_MS,
+  sent,
+} from "./scene.ts";
 
 const TASK = "---\npublish: [comment, check, patch]\n---\nMake the greeting longer.\n";
 const APPLIED_MS = 60_000;
@@ -12,7 +24,7 @@ let world: TestWorld;
 
 beforeAll(async () => {
   const script = [run("printf 'Much more.\\n' >> README.md && printf 'new\\n' > added.txt"), say("It is longer now.")];
-  const environment = { MAYFLY_PUBLICATIONS: "comment,check,patch" };
+  const environment = { MAYFLY_PUBLICATIONS: "comment,check,patch,commit" };
   world = await startWorld({ script, environment });
 }, RUN_MS);
 
@@ -48,6 +60,35 @@ describe("a task that publishes a patch", () => {
       expect(await file("README.md")).toBe("# patched\n\nMore.\nMuch more.\n");
       expect(await file("added.txt")).toBe("new\n");
       expect(writing()).toHaveLength(1);
+      expectGoodManners(world);
+    },
+    2 * RUN_MS,
+  );
+});
+
+describe("a task that commits by itself", () => {
+  it(
+    "has what Codex changed on the branch when its run is over, once, and its own push starts and ends nothing",
+    async () => {
+      const task = "---\npublish: [comment, check, commit]\n---\nMake the greeting longer.\n";
+      const pull: PullView = await openPull(world, { name: "committed", task });
+      const id = await label(world, pull);
+      const view = await ended(world, id, RUN_MS);
+      expect(endingOf(view)).toMatchObject({ outcome: "succeeded" });
+      const { headSha: head } = world.github.pullRequest(pull);
+      expect(head).not.toBe(pull.headSha);
+      const added = await world.github.readFile(pull.repo, head, "added.txt");
+      expect(added?.toString()).toBe("new\n");
+      const { comment, check } = published(world, pull, id);
+      expect(comment.body).toContain(
+        "**A patch was made: 2 files, +2 −0 lines.** The task commits it to this branch by itself",
+      );
+      expect(check).toMatchObject({ conclusion: "success", actions: [] });
+      expect(check.output.summary).toContain(`**The patch is on the branch** as ${head}, by the task itself, for`);
+      const runs = await world.control.list();
+      await handled(world, sent(world, "pull_request", "synchronize").guid);
+      expect(await world.control.list()).toHaveLength(runs.length);
+      expect(world.github.pullRequest(pull).headSha).toBe(head);
       expectGoodManners(world);
     },
     2 * RUN_MS,

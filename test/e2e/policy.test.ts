@@ -150,6 +150,18 @@ describe("a label that may start a run", () => {
   });
 });
 
+describe("a pull request that changes a task file", () => {
+  it("gets a check that says on its line why no run would start, by the settings that the service has", async () => {
+    const pull = await openPull(world, { name: "changes-a-task", task: REVIEW });
+    const text = `---\nsandbx: read-only\npublish: [comment, patch]\n---\n${REVIEW}`;
+    await world.github.push(pull, { files: { [PATH]: text } });
+    await handled(world, sent(world, "pull_request", "synchronize").guid);
+    const checks = world.github.pullRequest(pull).checkRuns;
+    expect(checks.map(({ name, conclusion }) => [name, conclusion])).toEqual([["mayfly / tasks", "failure"]]);
+    expect(checks[0]?.output.annotations).toMatchObject([{ path: PATH, start_line: 2, annotation_level: "failure" }]);
+  });
+});
+
 /** Adds the label as that person, sees the refusal through, and returns what is said of it. */
 async function refused(options: PullOptions, by = MAINTAINER, role?: "none" | "read" | "triage" | "write") {
   const pull = await openPull(world, options);
