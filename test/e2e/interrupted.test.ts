@@ -59,7 +59,7 @@ describe("a run at work", () => {
     expect(check).toMatchObject({ headSha: pull.headSha, conclusion: "cancelled" });
     expect(await handled(world, sent(world, "pull_request", "synchronize").guid)).toMatchObject({
       state: "applied",
-      reason: "pushed: runs ended: 1",
+      reason: "pushed: runs ended: 1; no task file changes",
     });
   });
 
