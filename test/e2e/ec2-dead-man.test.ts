@@ -20,20 +20,21 @@ const END_MS = 6 * 60_000;
 let folder: string;
 let ec2: Ec2Fake;
 let guests: Ec2Guests;
-/** A broker that takes connections and never says a word. */
-let silent: Server;
+/** A broker's door that is killed when the guest has come to it, and never opens again. */
+let door: Server;
 const calls: Socket[] = [];
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "mayfly-dead-man-"));
   const { pins } = await loadDoorKeys(folder, Date.now());
-  silent = createServer((socket) => {
+  door = createServer((socket) => {
     socket.on("error", () => undefined);
     calls.push(socket);
+    killDoor();
   }).listen(0, "127.0.0.1");
-  await once(silent, "listening");
+  await once(door, "listening");
   guests = await createEc2Guests({
-    port: (silent.address() as AddressInfo).port,
+    port: (door.address() as AddressInfo).port,
     pins: async () => pins.join(","),
     lifetimeSeconds: LIFETIME_S,
     onPowerOff: (id) => ec2.powerOff(id),
@@ -47,12 +48,11 @@ beforeAll(async () => {
 
 afterAll(async () => {
   await ec2.close();
-  calls.forEach((socket) => socket.destroy());
-  silent.close();
+  killDoor();
   await rm(folder, { recursive: true, force: true });
 });
 
-describe("an instance whose broker never speaks, of a fleet that nobody looks after any more", () => {
+describe("an instance whose broker is killed and never comes back, of a fleet that nobody looks after any more", () => {
   it(
     "ends itself when its lifetime is over, and its volume and interface go with it",
     { timeout: END_MS + 60_000 },
@@ -69,11 +69,21 @@ describe("an instance whose broker never speaks, of a fleet that nobody looks af
       );
       // It had come as far as the door: what ended it is its time and no fault.
       expect(calls.length).toBeGreaterThan(0);
+      expect(door.listening).toBe(false);
       expect(guests.consoles()[0]).toContain("mayfly: the machine's lifetime is over");
       expect(ec2.state.left()).toEqual({ instances: 0, volumes: 0, interfaces: 0 });
       expect(Object.keys(ec2.state.callsByAction()).sort()).toEqual(["CreateFleet", "CreateLaunchTemplate"]);
       const [instance] = ec2.state.instances();
+      // As EC2 tells it where the guest itself shut down and its template says that this is its end.
+      expect(instance?.phase).toBe("terminated");
+      expect(instance?.reason?.code).toBe("Client.InstanceInitiatedShutdown");
       expect(await processesNaming(instance?.id ?? "")).toEqual([]);
     },
   );
 });
+
+/** Whoever is connected is cut off, and nobody is let in again: the guest's connections are refused from then on. */
+function killDoor(): void {
+  door.close();
+  calls.forEach((socket) => socket.destroy());
+}

@@ -42,10 +42,12 @@ export const bigTree: Shape = {
 
 const LINES = 12;
 const STARTED = 1_600_000_000;
-/** What is neither a plain file of ours nor changed by a topic, as repositories have it somewhere. */
+/** A name that git quotes unless it is told not to. Every topic adds a line to it. */
+const FOREIGN_NAME = "docs/\u65e5\u672c\u8a9e.md";
+/** What is no plain file of ours, as repositories have it somewhere. */
 const ODD_FILES: Readonly<Record<string, { mode: string; content: string }>> = {
   "docs/\u00dcber uns.md": { mode: "100644", content: "# \u00dcber uns\n" },
-  "docs/\u65e5\u672c\u8a9e.md": { mode: "100644", content: "\u65e5\u672c\u8a9e\n" },
+  [FOREIGN_NAME]: { mode: "100644", content: "\u65e5\u672c\u8a9e\n" },
   "bin/tool": { mode: "100755", content: "#!/bin/sh\necho tool\n" },
   "assets/big.bin": {
     mode: "100644",
@@ -153,9 +155,10 @@ function topicCommit(names: readonly string[], shape: Shape, topic: number, at: 
   const isMerge = topic % 5 === 0;
   const indexes = Array.from({ length: to }, (_, index) => first + index).slice(isMerge ? 0 : from);
   const edited = indexes.map((index) => fileOf(names[index] ?? "", topicContent(index))).join("");
+  const foreign = topic === 1 || isMerge ? fileOf(FOREIGN_NAME, `${ODD_FILES[FOREIGN_NAME]?.content ?? ""}more\n`) : "";
   // The first parent is the one whose tree a commit begins with.
   const parents = isMerge ? `from :${at}\nmerge :${of - 1}\n` : "";
-  return `${commitHead("topic", at, isMerge ? "Merge main" : "Change", of)}${parents}${edited}\n`;
+  return `${commitHead("topic", at, isMerge ? "Merge main" : "Change", of)}${parents}${edited}${foreign}\n`;
 }
 
 function topicContent(index: number): string {
