@@ -32,6 +32,12 @@ describe("the pictures in the documents", () => {
     expect(shown("review")).toContain('<code class="language-suggestion">More: a list of what is on the shelf.');
   });
 
+  it("show what a change of task files comes to, and a note beside the line with a mistake", () => {
+    expect(shown("tasks")).toContain("<code>effort</code>: none becomes <code>high</code>");
+    expect(shown("tasks")).toContain("<code>output-schema</code>: is another one");
+    expect(shown("tasks")).toContain("No run would start");
+  });
+
   it("take names for text", () => {
     const check = { kind: "check", name: "<b>", state: "", title: "", summary: "", buttons: ["<i>&"] } as const;
     expect(pageOf([check])).toContain("<b>&lt;b></b>");

@@ -1,7 +1,9 @@
 import { createHash } from "node:crypto";
 import type { AgentEvent, Run, RunFacts } from "@mayfly/core";
 import { randomIds } from "../../apps/orchestrator/src/host/ids.ts";
+import { createTaskCheck } from "../../apps/orchestrator/src/publish/task-check.ts";
 import { after, eventsUntilPublishing, type GitHubBench } from "../attack/github-bench.ts";
+import type { CheckRun } from "../fakes/github/world.ts";
 import type { PullView } from "../fakes/github/views.ts";
 import { createStickies, factsOf, publisherOf } from "../safe-output/publishing.ts";
 import type { Part } from "./page.ts";
@@ -53,7 +55,54 @@ const told: AgentEvent[] = [
 
 /** Everything on a pull request at three moments of two runs, and a review: what the real publisher put there. */
 export async function playScenes(bench: GitHubBench): Promise<Scene[]> {
-  return [...(await commented(bench)), await reviewed(bench)];
+  return [...(await commented(bench)), await reviewed(bench), await judged(bench)];
+}
+
+const TASK_FILE = ".github/codex/labels/codex-review.md";
+/** A task that opens more than one that sets nothing, and has a mistake in another file. */
+const CHANGED_TASKS: Readonly<Record<string, string>> = {
+  [TASK_FILE]: "---\neffort: high\npublish: [comment, check, review]\nallow-users: [octocat]\n---\nReview this.\n",
+  ".github/codex/labels/codex-fix.md": "---\nsandbx: workspace-write\n---\nMend this.\n",
+};
+
+/** The check on a pull request that changes task files, with a note beside each line. */
+async function judged(bench: GitHubBench): Promise<Scene> {
+  const { origin, pull } = await bench.openRun();
+  const { installation, repository, number, actor: sender } = origin;
+  await bench.github.push(pull, { files: CHANGED_TASKS });
+  const now = await bench.reader.reading({ installation, repository }, (reading) => reading.pullRequest(number));
+  if (now === null) {
+    throw new Error("there is no pull request");
+  }
+  const ceiling = {
+    labels: ["codex-*"],
+    repositories: ["*/*"],
+    models: ["*"],
+    safetyStrategies: ["unprivileged-user"],
+    publications: ["comment", "check", "review"],
+    runMsMax: 3_600_000,
+    setupHosts: [],
+  } as const;
+  const checkTasks = createTaskCheck({ app: bench.app, terms: { ceiling, modelDefault: "gpt-5.5" } });
+  await checkTasks({ installation, repository: { ...repository, defaultBranch: "main" }, sender, pullRequest: now });
+  const [check] = bench.github.pullRequest(pull).checkRuns;
+  if (check === undefined) {
+    throw new Error("there is no check");
+  }
+  const beside = (check.output.annotations as readonly Note[]).map(
+    ({ path, start_line: line, title, message }): Part => {
+      const text = CHANGED_TASKS[path]?.split("\n")[line - 1] ?? "";
+      return { kind: "beside", path, line, text, body: `**${title}**\n\n${message}` };
+    },
+  );
+  return { name: "tasks", parts: [checkPart(check), ...beside] };
+}
+
+interface Note {
+  readonly path: string;
+  readonly start_line: number;
+  readonly title: string;
+  readonly message: string;
 }
 
 async function commented(bench: GitHubBench): Promise<Scene[]> {
@@ -129,15 +178,18 @@ function shownOf(bench: GitHubBench, pull: PullView, run: Run): Part[] {
   if (check === undefined || comment === undefined) {
     throw new Error("nothing was published");
   }
-  return [
-    { kind: "comment", author: "mayfly", body: comment.body },
-    {
-      kind: "check",
-      name: check.name,
-      state: (check.conclusion ?? check.status).replaceAll("_", " "),
-      title: check.output.title ?? "",
-      summary: check.output.summary ?? "",
-      buttons: check.actions.map(({ label }) => label),
-    },
-  ];
+  return [{ kind: "comment", author: "mayfly", body: comment.body }, checkPart(check)];
+}
+
+function checkPart({ name, conclusion, status, output, actions }: CheckRun): Part {
+  const state = (conclusion ?? status).replaceAll("_", " ");
+  const { title, summary } = output;
+  return {
+    kind: "check",
+    name,
+    state,
+    title: title ?? "",
+    summary: summary ?? "",
+    buttons: actions.map(({ label }) => label),
+  };
 }

@@ -9,7 +9,7 @@ const ceiling = {
   repositories: ["*/*"],
   models: ["gpt-*"],
   safetyStrategies: ["unprivileged-user", "unsafe", "read-only"],
-  publications: ["comment", "check", "review", "patch"],
+  publications: ["comment", "check", "review", "patch", "commit"],
   runMsMax: 20 * 60_000,
   setupHosts: ["packages.example.com"],
 } as const;
@@ -41,6 +41,12 @@ describe("a change of a task file", () => {
     ["a bot by name", "effort: low", "allow-bot-users: [renovate]", "allow-bot-users"],
   ])("opens something by %s, on the line of that option", (_what, before, after, option) => {
     expect(opening(judge(task(before), task(after)))).toEqual([[option, 2]]);
+  });
+
+  it("says of a task that commits by itself that nobody approves it, and of no other", () => {
+    const words = (publish: string) => judge(task("effort: low"), task(`publish: ${publish}`)).options.at(-1)?.opens;
+    expect(words("[comment, commit]")).toContain("nobody has to approve");
+    expect(words("[comment, patch]")).toBe("A run puts more on the pull request than before.");
   });
 
   it("opens something by hosts that set-up may reach", () => {

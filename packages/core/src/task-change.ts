@@ -104,8 +104,11 @@ function changedOptions(before: readonly ExplainedOption[], after: readonly Expl
 
 /** What a change of this option lets in or out that was not before. */
 function opened(option: string, before: readonly unknown[], after: readonly unknown[]): string | null {
-  const rule = openings[option];
   const added = after.filter((value) => !before.includes(value));
+  if (option === "publish" && added.includes("commit")) {
+    return "Runs commit to the branch by themselves: nobody has to approve that.";
+  }
+  const rule = openings[option];
   return rule !== undefined && added.some((value) => rule.opens(value, before)) ? rule.words : null;
 }
 
@@ -123,11 +126,7 @@ const openings: Readonly<
     opens: (value) => value === "unsafe",
     words: "Codex runs as root in its machine, and can read what the agent knows there.",
   },
-  publish: {
-    opens: always,
-    words:
-      "A run puts more on the pull request than before; with commit also commits on its branch, which nobody has to approve.",
-  },
+  publish: { opens: always, words: "A run puts more on the pull request than before." },
   setup: { opens: always, words: "Other commands run before Codex, with whatever the pull request brings." },
   network: { opens: always, words: "What is in the repository can leave to these hosts while set-up runs." },
   "allow-users": { opens: always, words: "People without write access may start it." },

@@ -80,7 +80,10 @@ function linesOf({ name, fate, problems, options, isPromptChanged, starters }: J
 }
 
 function optionLine({ option, before, after, opens }: OptionChange): string {
-  const change = `- ${codeSpan(option)}: ${codeSpan(written(before))} becomes ${codeSpan(written(after))}`;
+  // A schema is a page of its own, and how it begins says nothing.
+  const values =
+    option === "output-schema" ? "is another one" : `${codeSpan(written(before))} becomes ${codeSpan(written(after))}`;
+  const change = `- ${codeSpan(option)}: ${values}`;
   return opens === null ? change : `${change}. **${opens}**`;
 }
 
