@@ -24,7 +24,7 @@ let world: TestWorld;
 
 beforeAll(async () => {
   const script = [run("printf 'Much more.\\n' >> README.md && printf 'new\\n' > added.txt"), say("It is longer now.")];
-  const environment = { MAYFLY_PUBLICATIONS: "comment,check,patch,commit" };
+  const environment = { MAYFLY_PUBLICATIONS: "comment,check,patch,commit,draft-pull-request" };
   world = await startWorld({ script, environment });
 }, RUN_MS);
 
@@ -89,6 +89,34 @@ describe("a task that commits by itself", () => {
       await handled(world, sent(world, "pull_request", "synchronize").guid);
       expect(await world.control.list()).toHaveLength(runs.length);
       expect(world.github.pullRequest(pull).headSha).toBe(head);
+      expectGoodManners(world);
+    },
+    2 * RUN_MS,
+  );
+});
+
+describe("a task that opens a draft pull request", () => {
+  it(
+    "has opened one with what Codex changed when its run is over, which starts nothing, and leaves the branch as it is",
+    async () => {
+      const task = "---\npublish: [comment, check, draft-pull-request]\n---\nMake the greeting longer.\n";
+      const pull: PullView = await openPull(world, { name: "drafted", task });
+      const id = await label(world, pull);
+      const view = await ended(world, id, RUN_MS);
+      expect(endingOf(view)).toMatchObject({ outcome: "succeeded" });
+      const drafts = world.github.pullRequests(pull.repo).filter(({ number }) => number !== pull.number);
+      expect(drafts).toMatchObject([{ draft: true, headRef: `codex/${pull.number}-${id}`, baseRef: pull.headRef }]);
+      const [draft = pull] = drafts;
+      const added = await world.github.readFile(pull.repo, draft.headSha, "added.txt");
+      expect(added?.toString()).toBe("new\n");
+      expect(world.github.pullRequest(pull).headSha).toBe(pull.headSha);
+      const { check } = published(world, pull, id);
+      expect(check).toMatchObject({ conclusion: "success", actions: [{ identifier: "run_again" }] });
+      expect(check.output.summary).toContain(`**The patch is [pull request #${draft.number}]`);
+      const runs = await world.control.list();
+      await handled(world, sent(world, "pull_request", "opened").guid);
+      expect(await world.control.list()).toHaveLength(runs.length);
+      expect(draft.comments).toEqual([]);
       expectGoodManners(world);
     },
     2 * RUN_MS,

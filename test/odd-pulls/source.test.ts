@@ -71,7 +71,7 @@ async function stepUntilEnd({ run }: Found, sources: SourceKeeper, now = clock):
     wakeups: { wakeRun: async () => {}, wakeMachine: async () => {}, wakeLaunch: async () => {} },
     clock: now,
     log: createLog({ level: "silent" }).log,
-    commitAtOnce: async () => undefined,
+    settlePatch: async () => undefined,
     storeReceipt: async () => {},
   });
   await steps.stepRun(run.id);

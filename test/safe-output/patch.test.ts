@@ -1,27 +1,6 @@
-import { createHash } from "node:crypto";
-import {
-  findSecrets,
-  type Result,
-  type Run,
-  type RunEvent,
-  type RunFacts,
-  type RunId,
-  type Trigger,
-} from "@mayfly/core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { createLog } from "../../apps/orchestrator/src/host/log.ts";
-import { commitAtOnce } from "../../apps/orchestrator/src/publish/commit-at-once.ts";
-import { createPatchDecider } from "../../apps/orchestrator/src/publish/decide-patch.ts";
-import { createPublisher } from "../../apps/orchestrator/src/publish/publisher.ts";
-import { reportInput } from "../../packages/core/src/render/run.fixture.ts";
-import { decideRun } from "../../packages/core/src/decide-run.ts";
-import { after, eventsUntilPublishing, type GitHubBench, MAINTAINER, openGitHubAlone } from "../attack/github-bench.ts";
-import type { PullView } from "../fakes/github/views.ts";
-import { createStickies } from "./publishing.ts";
-
-const README = "# Shelf\n\nMore.\n";
-const NEW = "# Shelf\n\nMuch more.\r\n\u00e9";
-type Change = NonNullable<Extract<NonNullable<Result["changes"]>, { state: "present" }>["files"][number]>;
+import { type GitHubBench, MAINTAINER, openGitHubAlone } from "../attack/github-bench.ts";
+import { blobOf, change, NEW, offer, type Offered, WAITING } from "./offered.ts";
 
 let bench: GitHubBench;
 let end: () => Promise<void>;
@@ -32,98 +11,11 @@ beforeAll(async () => {
 
 afterAll(() => end());
 
-const blobOf = (text: string) =>
-  createHash("sha1")
-    .update(`blob ${Buffer.byteLength(text)}\0${text}`)
-    .digest("hex");
-const change = (other: Partial<Change> = {}): Change => ({
-  path: "README.md",
-  base: blobOf(README),
-  mode: "100644",
-  content: Buffer.from(NEW).toString("base64"),
-  ...other,
-});
-
-interface Offered {
-  readonly run: Run;
-  readonly pull: PullView;
-  readonly press: (by?: string, kind?: "apply" | "discard") => Promise<string>;
-  /** What the service does once such a run is published. */
-  readonly commit: () => Promise<void>;
-  readonly check: () => { id: number; conclusion: string | null; buttons: string[]; said: string };
-  readonly comment: () => string;
-  readonly event: RunEvent;
-}
-
-/** A run of a task that publishes a patch, published. */
-async function offer(
-  files: readonly Change[],
-  { fork = false, kind = "patch" }: { fork?: boolean; kind?: "patch" | "commit" } = {},
-): Promise<Offered> {
-  const opened = await bench.openRun();
-  const origin = { ...opened.origin, fork };
-  const { task } = opened.run.request;
-  const asked: Run = {
-    ...opened.run,
-    request: { ...opened.run.request, origin, task: { ...task, publish: ["comment", "check", kind] } },
-  };
-  const ready = after(asked, eventsUntilPublishing(origin));
-  const { result, machines, spend } = reportInput("The shelf is longer now.");
-  const changes = { state: "present" as const, files: [...files] };
-  const facts = async (): Promise<RunFacts> => ({ result: result && { ...result, changes }, machines, spend });
-  const { log } = createLog({ level: "silent" });
-  const publisher = createPublisher({
-    app: bench.app,
-    facts,
-    stickies: createStickies(),
-    content: { used: async () => 0, add: async () => undefined },
-    recheck: bench.recheck,
-    loadRun: async () => null,
-    readEvents: async () => [],
-    listLiveRuns: async () => [],
-    githubHost: "github.com",
-    findSecrets: async (texts) => texts.flatMap((text) => findSecrets(text, [])),
-    clock: { now: () => Date.now() },
-    log,
-  });
-  const event = await publisher.publish(ready);
-  const run = event.type === "published" ? decideRun(ready, event, Date.now()).run : ready;
-  const view = () => bench.github.pullRequest(opened.pull);
-  const check = () => {
-    const made = bench.github.checkRuns(opened.pull.repo).find(({ externalId }) => externalId === run.id);
-    const buttons = made?.actions.map(({ identifier }) => identifier) ?? [];
-    const said = `${made?.output.title}\n${made?.output.summary}`;
-    return { id: made?.id ?? 0, conclusion: made?.conclusion ?? null, buttons, said };
-  };
-  const applier = createPatchDecider({
-    app: bench.app,
-    loadRun: async (id: RunId) => (id === run.id ? { value: run, version: 1 } : null),
-    facts,
-    log,
-  });
-  const press = (by = MAINTAINER, kind: "apply" | "discard" = "apply"): Promise<string> => {
-    const trigger: Trigger & { kind: "apply" | "discard" } = {
-      kind,
-      installation: origin.installation,
-      repositoryId: origin.repository.id,
-      actor: { id: 9, login: by, type: "User" },
-      checkRunId: check().id,
-      externalId: run.id,
-    };
-    return applier(trigger);
-  };
-  const commit = () => commitAtOnce(applier, run);
-  return { run, pull: opened.pull, press, commit, check, comment: () => view().comments.at(-1)?.body ?? "", event };
-}
-
-/** What a person may press while a patch waits. */
-const WAITING = ["apply_patch", "discard_patch", "run_again"];
-
 const headOf = ({ pull }: Offered) => bench.github.pullRequest(pull).headSha;
 
 describe("a patch that is offered", () => {
   it("stands in the comment, folded, and on the check with a button that GitHub takes", async () => {
-    const offered = await offer([change()]);
+    const offered = await offer(bench, [change()]);
     expect(offered.check()).toMatchObject({ conclusion: "action_required", buttons: WAITING });
     expect(offered.comment()).toContain("**A patch waits: 1 file, +2 −1 lines.**");
     expect(offered.comment()).toContain("-More.\n+Much more.");
@@ -132,7 +24,7 @@ describe("a patch that is offered", () => {
 
   it("does not get out of its fence", async () => {
     const text = "````\n</details>\n@everyone\n~~~\n`````````\n<img src=x>\n";
-    const offered = await offer([change({ content: Buffer.from(text).toString("base64") })]);
+    const offered = await offer(bench, [change({ content: Buffer.from(text).toString("base64") })]);
     const fence = /\n(`{3,})diff\n/.exec(offered.comment())?.[1] ?? "";
     expect(fence.length).toBeGreaterThan(9);
     expect(offered.comment().split(`\n${fence}\n`)).toHaveLength(2);
@@ -140,7 +32,7 @@ describe("a patch that is offered", () => {
 
   it("is refused with its rule where it breaks one, and has no button", async () => {
     const bad = change({ path: ".github/workflows/x.yml", base: null });
-    const offered = await offer([bad]);
+    const offered = await offer(bench, [bad]);
     expect(offered.comment()).toContain("**The patch is not offered** (`E_PROTECTED`, `.github/workflows/x.yml`)");
     expect(offered.check()).toMatchObject({ conclusion: "success", buttons: ["run_again"] });
     expect(await offered.press()).toContain("not applied: there is no patch of this run any more");
@@ -148,19 +40,19 @@ describe("a patch that is offered", () => {
   });
 
   it("is not believed about what it was made from", async () => {
-    const offered = await offer([change({ base: blobOf("something else") })]);
+    const offered = await offer(bench, [change({ base: blobOf("something else") })]);
     expect(offered.comment()).toContain("(`E_BASE`, `README.md`)");
   });
 
   it("keeps the whole answer away if a changed file holds a credential", async () => {
     const secret = `ghp_${"aB3".repeat(12)}`;
-    const offered = await offer([change({ content: Buffer.from(`token = "${secret}"\n`).toString("base64") })]);
+    const offered = await offer(bench, [change({ content: Buffer.from(`token = "${secret}"\n`).toString("base64") })]);
     expect(offered.event).toMatchObject({ type: "ending_changed", ending: { code: "answer_withheld" } });
     expect(offered.comment()).not.toContain(secret);
   });
 
   it("has no button on a fork", async () => {
-    const offered = await offer([change()], { fork: true });
+    const offered = await offer(bench, [change()], { fork: true });
     expect(offered.check()).toMatchObject({ conclusion: "success", buttons: ["run_again"] });
     expect(offered.comment()).toContain("The head is in a fork, where Mayfly never pushes");
     expect(await offered.press()).toContain("never pushes");
@@ -169,7 +61,7 @@ describe("a patch that is offered", () => {
 
 describe("Apply patch", () => {
   it("makes one commit with the exact bytes on the approved one, however often it is pressed", async () => {
-    const offered = await offer([change(), change({ path: "docs/new.md", base: null })]);
+    const offered = await offer(bench, [change(), change({ path: "docs/new.md", base: null })]);
     const first = await offered.press();
     const head = headOf(offered);
     expect(first).toBe(`the patch is commit ${head}`);
@@ -207,7 +99,7 @@ describe("Apply patch", () => {
   });
 
   it("is done once when it is asked for again while it is under way", async () => {
-    const offered = await offer([change()]);
+    const offered = await offer(bench, [change()]);
     const writing = () => bench.github.tokens().filter(({ permissions }) => permissions["contents"] === "write").length;
     const before = writing();
     const said = await Promise.all([offered.press(), offered.press(), offered.press()]);
@@ -216,7 +108,7 @@ describe("Apply patch", () => {
   });
 
   it.each(["triage", "read"] as const)("is refused to somebody with the role %s, who is told so", async (role) => {
-    const offered = await offer([change()]);
+    const offered = await offer(bench, [change()]);
     bench.github.setRole(offered.pull.repo, "visitor", role);
     expect(await offered.press("visitor")).toContain(`visitor has the role ${role}`);
     expect(headOf(offered)).toBe(offered.pull.headSha);
@@ -224,14 +116,14 @@ describe("Apply patch", () => {
   });
 
   it("asks for the role as it is now", async () => {
-    const offered = await offer([change()]);
+    const offered = await offer(bench, [change()]);
     bench.github.setRole(offered.pull.repo, MAINTAINER, "read");
     expect(await offered.press()).toContain("not applied");
     expect(headOf(offered)).toBe(offered.pull.headSha);
   });
 
   it("is refused after another push, and never forces", async () => {
-    const offered = await offer([change()]);
+    const offered = await offer(bench, [change()]);
     await bench.github.push(offered.pull, { files: { "other.md": "x\n" } });
     const head = headOf(offered);
     expect(await offered.press()).toContain(`the head is now ${head}`);
@@ -239,7 +131,7 @@ describe("Apply patch", () => {
   });
 
   it("is refused on a closed pull request", async () => {
-    const offered = await offer([change()]);
+    const offered = await offer(bench, [change()]);
     await bench.github.closePullRequest(offered.pull, { by: MAINTAINER });
     expect(await offered.press()).toContain("the pull request is closed");
   });
@@ -247,7 +139,7 @@ describe("Apply patch", () => {
 
 describe("Discard", () => {
   it("turns the patch down for good: the check says by whom, and it cannot be applied any more", async () => {
-    const offered = await offer([change()]);
+    const offered = await offer(bench, [change()]);
     expect(await offered.press(MAINTAINER, "discard")).toBe("the patch is discarded");
     expect(offered.check()).toMatchObject({ conclusion: "neutral", buttons: ["run_again"] });
     expect(offered.check().said).toContain(`**The patch was discarded** by \`${MAINTAINER}\`.`);
@@ -259,7 +151,7 @@ describe("Discard", () => {
   });
 
   it("is refused to somebody without write access, and the patch still waits", async () => {
-    const offered = await offer([change()]);
+    const offered = await offer(bench, [change()]);
     bench.github.setRole(offered.pull.repo, "visitor", "triage");
     expect(await offered.press("visitor", "discard")).toContain("not discarded: visitor has the role triage");
     expect(offered.check()).toMatchObject({ conclusion: "action_required", buttons: WAITING });
@@ -267,7 +159,7 @@ describe("Discard", () => {
   });
 
   it("is refused once the patch is on the branch", async () => {
-    const offered = await offer([change()]);
+    const offered = await offer(bench, [change()]);
     await offered.press();
     const head = headOf(offered);
     expect(await offered.press(MAINTAINER, "discard")).toContain(`it is on the branch already, as ${head}`);
@@ -280,12 +172,12 @@ describe("a task that commits by itself", () => {
   const kind = "commit" as const;
 
   it("puts its patch on the branch once, for whoever asked for the run, and says so on the check", async () => {
-    const offered = await offer([change()], { kind });
+    const offered = await offer(bench, [change()], { kind });
     expect(offered.comment()).toContain("**A patch was made: 1 file, +2 −1 lines.** The task commits it");
-    await offered.commit();
+    await offered.settle();
     const head = headOf(offered);
     expect(head).not.toBe(offered.pull.headSha);
-    await offered.commit();
+    await offered.settle();
     expect(headOf(offered)).toBe(head);
     expect(offered.check()).toMatchObject({ conclusion: "success", buttons: [] });
     expect(offered.check().said).toContain(
@@ -310,10 +202,10 @@ describe("a task that commits by itself", () => {
       "the pull request is closed",
     ],
   ])("lets it wait for a person where %s, and says why", async (_what, happens, why) => {
-    const offered = await offer([change()], { kind });
+    const offered = await offer(bench, [change()], { kind });
     await happens(offered);
     const before = headOf(offered);
-    await offered.commit();
+    await offered.settle();
     expect(headOf(offered)).toBe(before);
     expect(offered.check()).toMatchObject({ conclusion: "action_required", buttons: WAITING });
     expect(offered.check().said).toContain(`**The patch was not applied**, which the task does for \`${MAINTAINER}\``);
@@ -321,13 +213,13 @@ describe("a task that commits by itself", () => {
   });
 
   it("commits nothing that breaks a rule, nothing of a fork, and nothing that a person discarded", async () => {
-    const bad = await offer([change({ path: ".github/workflows/x.yml", base: null })], { kind });
-    await bad.commit();
-    const fork = await offer([change()], { kind, fork: true });
-    await fork.commit();
-    const discarded = await offer([change()], { kind });
+    const bad = await offer(bench, [change({ path: ".github/workflows/x.yml", base: null })], { kind });
+    await bad.settle();
+    const fork = await offer(bench, [change()], { kind, fork: true });
+    await fork.settle();
+    const discarded = await offer(bench, [change()], { kind });
     await discarded.press(MAINTAINER, "discard");
-    await discarded.commit();
+    await discarded.settle();
     for (const offered of [bad, fork, discarded]) {
       expect(headOf(offered)).toBe(offered.pull.headSha);
     }
@@ -335,17 +227,17 @@ describe("a task that commits by itself", () => {
   });
 
   it("does no more once it was applied and pushed over: what the check says stays", async () => {
-    const offered = await offer([change()], { kind });
-    await offered.commit();
+    const offered = await offer(bench, [change()], { kind });
+    await offered.settle();
     const { said } = offered.check();
     await bench.github.push(offered.pull, { files: { "other.md": "x\n" } });
-    await offered.commit();
+    await offered.settle();
     expect(offered.check().said).toBe(said);
   });
 
   it("waits for the button where the task asks for a patch alone", async () => {
-    const offered = await offer([change()]);
-    await offered.commit();
+    const offered = await offer(bench, [change()]);
+    await offered.settle();
     expect(headOf(offered)).toBe(offered.pull.headSha);
     expect(offered.check()).toMatchObject({ conclusion: "action_required", buttons: WAITING });
   });

@@ -34,7 +34,7 @@ import { createCommands } from "./intake/commands.ts";
 import { createOperator } from "./intake/operator.ts";
 import { createRunStarter } from "./intake/start-run.ts";
 import { buildWebhookServer } from "./intake/webhook-server.ts";
-import { commitAtOnce } from "./publish/commit-at-once.ts";
+import { settlePatch } from "./publish/settle-patch.ts";
 import { createPatchDecider } from "./publish/decide-patch.ts";
 import { createPublisher } from "./publish/publisher.ts";
 import { createTaskCheck } from "./publish/task-check.ts";
@@ -191,7 +191,7 @@ export async function buildService(deps: ServiceDeps): Promise<Service> {
     wakeups,
     clock,
     log,
-    commitAtOnce: (run) => commitAtOnce(decidePatch, run),
+    settlePatch: (run) => settlePatch(decidePatch, run),
     storeReceipt: async (run) => archive.ensureStored(`${run.id}.json`, await receiptOf(run)),
   });
 

@@ -4,6 +4,7 @@ import { SafetyStrategy } from "./protocol.ts";
 import { listOf, setting, Text, wholeNumber } from "./setting.ts";
 import { parseSetupHost } from "./setup-host.ts";
 import { publications } from "./task-options.ts";
+import { offersPatch } from "./task-spec.ts";
 
 /** More than this is no list that somebody looks after. */
 const SETUP_HOSTS_MAX = 100;
@@ -57,10 +58,10 @@ export const PolicySection = z.strictObject({
       environment: "MAYFLY_PUBLICATIONS",
       description: "What tasks may put on a pull request. `comment` or `check` must be among them.",
     },
-    // A task that names none gets neither a review nor a patch nor a commit, and every run shows how it ended.
+    // A task that names none gets neither a review nor a patch in any way, and every run shows how it ended.
     listOf(z.enum(publications))
       .refine((names) => names.includes("comment") || names.includes("check"), "must name comment or check")
-      .default(publications.filter((name) => name !== "patch" && name !== "commit")),
+      .default(publications.filter((name) => !offersPatch({ publish: [name] }))),
   ),
   run_minutes_max: setting(
     { environment: "MAYFLY_RUN_MINUTES_MAX", description: "The longest timeout that a task may name, in minutes." },

@@ -29,7 +29,14 @@ export {
   rebuildModelRequest,
 } from "./model-request/model-request.ts";
 export { type ModelRefusalCode, modelRefusals } from "./model-request/refusal.ts";
-export { type PullRequestNow, patchMessage, refuseApply, refuseDiscard, withDecision } from "./patch/apply.ts";
+export {
+  type PatchAsker,
+  type PullRequestNow,
+  patchMessage,
+  refuseApply,
+  refuseDiscard,
+  withDecision,
+} from "./patch/apply.ts";
 export { checkPatch, type PatchBase, type PatchCheck, type PatchFile, patchRefusals } from "./patch/check.ts";
 export {
   isOperatorDelivery,
@@ -57,6 +64,7 @@ export * from "./render/comment.ts";
 export * from "./render/duration.ts";
 export { renderEarlier } from "./render/earlier.ts";
 export * from "./render/fallback.ts";
+export { draftBranch, renderDraft } from "./render/draft.ts";
 export { renderPatch } from "./render/patch.ts";
 export * from "./render/receipt.ts";
 export { renderReview, reviewMarker, reviewText, readFindingMarker } from "./render/review.ts";

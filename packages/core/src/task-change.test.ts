@@ -2,6 +2,7 @@ import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { limits } from "./limits.ts";
 import { renderTaskCheck } from "./render/task-check.ts";
+import { publications } from "./task-options.ts";
 import { type JudgedTask, judgeTaskChange, type TaskContent } from "./task-change.ts";
 
 const ceiling = {
@@ -9,7 +10,7 @@ const ceiling = {
   repositories: ["*/*"],
   models: ["gpt-*"],
   safetyStrategies: ["unprivileged-user", "unsafe", "read-only"],
-  publications: ["comment", "check", "review", "patch", "commit"],
+  publications,
   runMsMax: 20 * 60_000,
   setupHosts: ["packages.example.com"],
 } as const;
@@ -43,9 +44,10 @@ describe("a change of a task file", () => {
     expect(opening(judge(task(before), task(after)))).toEqual([[option, 2]]);
   });
 
-  it("says of a task that commits by itself that nobody approves it, and of no other", () => {
+  it("says of a task that commits or opens a draft by itself that nobody approves it, and of no other", () => {
     const words = (publish: string) => judge(task("effort: low"), task(`publish: ${publish}`)).options.at(-1)?.opens;
     expect(words("[comment, commit]")).toContain("nobody has to approve");
+    expect(words("[comment, draft-pull-request]")).toContain("nobody has to approve");
     expect(words("[comment, patch]")).toBe("A run puts more on the pull request than before.");
   });
 

@@ -108,6 +108,9 @@ function opened(option: string, before: readonly unknown[], after: readonly unkn
   if (option === "publish" && added.includes("commit")) {
     return "Runs commit to the branch by themselves: nobody has to approve that.";
   }
+  if (option === "publish" && added.includes("draft-pull-request")) {
+    return "Runs push a branch of their own and open a draft pull request by themselves: nobody has to approve that.";
+  }
   const rule = openings[option];
   return rule !== undefined && added.some((value) => rule.opens(value, before)) ? rule.words : null;
 }

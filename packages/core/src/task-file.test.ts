@@ -179,6 +179,7 @@ describe("parseTaskFile", () => {
     ['allow-bot-users: "*"', "2:1", /any App/],
     ["publish: []", "2:1", /at least one/],
     ["publish: [coment]", "2:1", /did you mean "comment"/],
+    ["publish: [commit, draft-pull-request]", "2:1", /not both/],
     ["timeout: 30", "2:1", /a number and its unit/],
     ["timeout: 5s", "2:1", /from 10s to 24h/],
     ["timeout: 999999h", "2:1", /from 10s to 24h/],

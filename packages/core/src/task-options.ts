@@ -4,7 +4,7 @@ import { readOutputSchema } from "./output-schema.ts";
 import { SafetyStrategy, Sandbox } from "./protocol.ts";
 import { didYouMean } from "./suggestion.ts";
 import { parseCodexArgs } from "./task-args.ts";
-import type { OnDraft, Publish, TaskSpec } from "./task-spec.ts";
+import { type OnDraft, patchModes, type Publish, type TaskSpec } from "./task-spec.ts";
 
 /** What a task file sets; everything else is the service's default. */
 export type TaskOptions = Partial<Omit<TaskSpec, "name">>;
@@ -14,7 +14,7 @@ type Reading = { readonly ok: true; readonly options: TaskOptions } | { readonly
 
 /** Efforts the CLI (0.169.0) knows; which of them a model takes is for the model to say. */
 export const efforts = ["none", "minimal", "low", "medium", "high", "xhigh", "max", "ultra"] as const;
-export const publications = ["comment", "check", "review", "patch", "commit"] as const satisfies readonly Publish[];
+export const publications = ["comment", "check", "review", ...patchModes] as const satisfies readonly Publish[];
 export const draftChoices = ["cancel", "continue"] as const satisfies readonly OnDraft[];
 
 /** As in the assignment (protocol.ts), and with nothing in it that a shell, a log or a URL could take amiss. */
@@ -218,6 +218,9 @@ function readPublish(value: unknown): Reading {
       return bad(`may name ${either(publications)}, not ${show(name)}${didYouMean(name, publications)}`);
     }
     publish.push(known);
+  }
+  if (publish.includes("commit") && publish.includes("draft-pull-request")) {
+    return bad("may name commit or draft-pull-request, not both: a patch goes one way");
   }
   return good({ publish: [...new Set(publish)] });
 }

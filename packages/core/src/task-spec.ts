@@ -30,15 +30,28 @@ export interface TaskSpec {
 /** What becomes of a live run when its pull request is made a draft. */
 export type OnDraft = "cancel" | "continue";
 
-/** What a task may put on GitHub. `commit` is a patch that nobody has to apply. */
-export type Publish = "comment" | "check" | "review" | "patch" | "commit";
+/** What a task may put on GitHub. */
+export type Publish = "comment" | "check" | "review" | PatchMode;
 
-/** What a task gets only if it names it, and `patch` and `commit` only if the operator does too. */
-export const namedPublications: readonly Publish[] = ["review", "patch", "commit"];
+/**
+ * What becomes of what Codex changed: a `patch` waits for a person, a `commit` needs nobody to apply it, and a
+ * `draft-pull-request` asks for the patch to be merged into the pull request's branch.
+ */
+export type PatchMode = (typeof patchModes)[number];
+
+export const patchModes = ["patch", "commit", "draft-pull-request"] as const;
+
+/** What a task gets only if it names it, and the modes of a patch only if the operator does too. */
+export const namedPublications: readonly Publish[] = ["review", ...patchModes];
 
 /** Whether what Codex changed is offered as a patch. */
 export function offersPatch({ publish }: Pick<TaskSpec, "publish">): boolean {
-  return publish.includes("patch") || publish.includes("commit");
+  return patchModes.some((mode) => publish.includes(mode));
+}
+
+/** What a task does with its patch by itself, once its run is published; null if it waits for a person. */
+export function patchAtOnce({ publish }: Pick<TaskSpec, "publish">): Exclude<PatchMode, "patch"> | null {
+  return publish.includes("commit") ? "commit" : publish.includes("draft-pull-request") ? "draft-pull-request" : null;
 }
 
 /** A task with nothing but its name and model set. */

@@ -158,21 +158,31 @@ function whoApplies(tally: Tally): void {
     defaultBranch: "main",
     role: "write",
   };
-  tally.control(refuseApply(own, actor, now) === null, "nobody may apply a patch");
+  for (const isDraft of [false, true]) {
+    tally.control(refuseApply(own, actor, now, { isDraft }) === null, "nobody may apply a patch");
+  }
   const changed: Partial<PullRequestNow>[] = [
     { open: false },
     { head: "f".repeat(40) },
     { headRepositoryId: own.repository.id + 1 },
     { headRepositoryId: null },
-    { headRef: "main" },
     ...["none", "read", "triage"].map((role) => ({ role })),
   ];
   for (const other of changed) {
-    const why = refuseApply(own, actor, { ...now, ...other });
-    tally.expect(why !== null, () => `a patch is applied though ${JSON.stringify(other)}`);
+    for (const isDraft of [false, true]) {
+      const why = refuseApply(own, actor, { ...now, ...other }, { isDraft });
+      const what = isDraft ? "opened as a draft" : "applied";
+      tally.expect(why !== null, () => `a patch is ${what} though ${JSON.stringify(other)}`);
+    }
   }
-  tally.expect(refuseApply({ ...own, fork: true }, actor, now) !== null, "a patch is pushed to a fork");
-  tally.expect(refuseApply(own, { ...actor, type: "Bot" }, now) !== null, "a bot applies a patch");
+  const onDefault = refuseApply(own, actor, { ...now, headRef: "main" }, { isDraft: false });
+  tally.expect(onDefault !== null, "a patch is pushed to the default branch");
+  for (const isDraft of [false, true]) {
+    const onFork = refuseApply({ ...own, fork: true }, actor, now, { isDraft });
+    tally.expect(onFork !== null, "a patch is pushed to a fork");
+    const byBot = refuseApply(own, { ...actor, type: "Bot" }, now, { isDraft });
+    tally.expect(byBot !== null, "a bot applies a patch");
+  }
 }
 
 function judge(tally: Tally, changes: readonly Change[], code: string, allowed: readonly string[] = []): void {

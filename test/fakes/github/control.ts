@@ -167,6 +167,9 @@ function pullActs(world: World) {
       });
     },
     pullRequest: (pull: PullRef): PullView => viewPull(world, requirePull(world, pull)),
+    /** All of a repository, by number. */
+    pullRequests: (repo: string): PullView[] =>
+      [...requireRepository(world, repo).pulls.values()].map((pull) => viewPull(world, pull)),
   };
 }
 

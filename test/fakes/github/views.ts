@@ -16,6 +16,7 @@ export interface PullView extends PullRef {
   readonly url: string;
   readonly state: "open" | "closed";
   readonly title: string;
+  readonly body: string | null;
   readonly draft: boolean;
   readonly author: string;
   readonly headRef: string;
@@ -49,6 +50,7 @@ export function viewPull(world: World, pull: Pull): PullView {
     url: pullHtmlUrl(world, pull),
     state: pull.state,
     title: pull.title,
+    body: pull.body,
     draft: pull.draft,
     author: pull.author.login,
     headRef: pull.head.ref,

@@ -14,6 +14,7 @@ const published: Readonly<Record<Publish, string>> = {
   review: "a review with comments on the lines concerned",
   patch: "a patch, which is committed when a person with write access presses Apply patch",
   commit: "what Codex changed, as a commit in the name of whoever asked for the run",
+  "draft-pull-request": "what Codex changed, as a draft pull request in the name of whoever asked for the run",
 };
 
 interface Copied {

@@ -1,7 +1,7 @@
 import {
   type Actor,
+  type PatchAsker,
   type EndedRun,
-  type PatchFile,
   patchMessage,
   type PullRequestNow,
   type PullRequestOrigin,
@@ -11,7 +11,8 @@ import {
 import { type GitHubApp, type GitHubClient, statusOf } from "../github/app.ts";
 import { placeOf, readRole } from "../github/pull-requests.ts";
 import type { GatherFacts } from "../runs/facts.ts";
-import { readPatch } from "./patch.ts";
+import { makeCommit, whereOf } from "./make-commit.ts";
+import { readFiles } from "./patch.ts";
 
 /** What became of a patch. */
 type Applied =
@@ -23,7 +24,7 @@ export async function applyPatch(
   { app, facts }: { readonly app: GitHubApp; readonly facts: GatherFacts },
   run: EndedRun,
   origin: PullRequestOrigin,
-  by: { readonly actor: Actor; readonly isAtOnce: boolean },
+  by: PatchAsker,
 ): Promise<Applied> {
   const { actor } = by;
   const place = placeOf(origin);
@@ -31,19 +32,19 @@ export async function applyPatch(
     const pull = await lookAt(client, origin, actor);
     return { now: pull, applied: await isApplied(client, origin, run.id, pull.head) };
   });
-  const why = refuseApply(origin, actor, applied ? { ...now, head: origin.head } : now);
+  const why = refuseApply(origin, actor, applied ? { ...now, head: origin.head } : now, { isDraft: false });
   if (why !== null) {
     return { kind: "refused", why };
   }
   if (applied) {
     return { kind: "applied", commit: now.head };
   }
-  const patch = await readPatch(app, run, origin, await facts(run));
-  if (patch === null || !patch.ok || patch.files.length === 0) {
+  const files = await readFiles({ app, facts }, run, origin);
+  if (files === null) {
     return { kind: "refused", why: "there is no patch of this run any more: run the task again" };
   }
   const moved = await app.withClient("patch", place, async (client) => {
-    const commit = await makeCommit(client, origin, patch.files, patchMessage(run.id, origin, by));
+    const { commit } = await makeCommit(client, origin, files, patchMessage(run.id, origin, by));
     return moveBranch(client, origin, now.headRef, commit);
   });
   if (moved.kind === "applied") {
@@ -90,48 +91,6 @@ export async function isApplied(
   return isNext && data.message.split("\n").includes(`Run: ${run}`);
 }
 
-/** Blobs, a tree and a commit that nothing points to yet. Without author and committer GitHub signs it as the App. */
-async function makeCommit(
-  client: GitHubClient,
-  origin: PullRequestOrigin,
-  files: readonly PatchFile[],
-  message: string,
-): Promise<string> {
-  const where = whereOf(origin);
-  const { data: head } = await client.request("GET /repos/{owner}/{repo}/git/commits/{commit_sha}", {
-    ...where,
-    commit_sha: origin.head,
-  });
-  const tree: { path: string; mode: PatchFile["mode"]; type: "blob"; sha: string | null }[] = [];
-  for (const { path, mode, bytes } of files) {
-    const sha = bytes === null ? null : await makeBlob(client, origin, bytes);
-    tree.push({ path, mode, type: "blob", sha });
-  }
-  const { data: made } = await client.request("POST /repos/{owner}/{repo}/git/trees", {
-    ...where,
-    base_tree: head.tree.sha,
-    tree,
-  });
-  const parents = [origin.head];
-  const { data: commit } = await client.request("POST /repos/{owner}/{repo}/git/commits", {
-    ...where,
-    message,
-    tree: made.sha,
-    parents,
-  });
-  return commit.sha;
-}
-
-async function makeBlob(client: GitHubClient, origin: PullRequestOrigin, bytes: Uint8Array): Promise<string> {
-  const content = Buffer.from(bytes).toString("base64");
-  const { data } = await client.request("POST /repos/{owner}/{repo}/git/blobs", {
-    ...whereOf(origin),
-    content,
-    encoding: "base64",
-  });
-  return data.sha;
-}
-
 /** The one visible act: the branch goes from the approved commit to ours, or stays where it is. */
 async function moveBranch(
   client: GitHubClient,
@@ -153,8 +112,4 @@ async function moveBranch(
     }
     return { kind: "refused", why: "GitHub did not move the branch: it was pushed to meanwhile, or it is protected" };
   }
-}
-
-export function whereOf({ repository }: PullRequestOrigin): { owner: string; repo: string } {
-  return { owner: repository.owner, repo: repository.name };
 }

@@ -4,6 +4,8 @@ import {
   DISCARD_PATCH,
   type EndedRun,
   isAppError,
+  patchAtOnce,
+  type PatchAsker,
   type PullRequestOrigin,
   refuseDiscard,
   RUN_AGAIN,
@@ -16,7 +18,9 @@ import type { Logger } from "pino";
 import { type GitHubApp, isFinal } from "../github/app.ts";
 import { placeOf } from "../github/pull-requests.ts";
 import type { GatherFacts } from "../runs/facts.ts";
-import { applyPatch, isApplied, lookAt, whereOf } from "./apply-patch.ts";
+import { applyPatch, isApplied, lookAt } from "./apply-patch.ts";
+import { draftPatch, findDraft } from "./draft-patch.ts";
+import { whereOf } from "./make-commit.ts";
 
 export interface PatchDeciderDeps {
   readonly app: GitHubApp;
@@ -25,18 +29,24 @@ export interface PatchDeciderDeps {
   readonly log: Logger;
 }
 
-/** A person did; or, with `isAtOnce`, their task does so by itself. */
-type Asked = Trigger & { kind: "apply" | "discard" } & { readonly isAtOnce?: boolean };
+/** A person did; or their task does so by itself, in its own way. */
+type Asked = Trigger & { kind: "apply" | "discard" } & { readonly by?: PatchAsker["by"] };
 
 /** Decides on a patch, and says what became of it. */
 export type DecidePatch = (asked: Asked) => Promise<string>;
 /** How it is with a patch. */
-type State = "waiting" | "applied" | "discarded";
+type State = "waiting" | "applied" | "drafted" | "discarded";
 type Decided =
   | { readonly kind: "applied"; readonly commit: string }
+  | { readonly kind: "drafted"; readonly number: number; readonly url: string }
   | { readonly kind: "discarded" }
-  /** And it stays as it is. */
-  | { readonly kind: "refused"; readonly why: string; readonly state: State };
+  | Refused;
+/** It stays as it is. */
+interface Refused {
+  readonly kind: "refused";
+  readonly why: string;
+  readonly state: State;
+}
 
 /**
  * Puts the patch of an ended run on its pull request's branch as one commit, or turns it down for good, because a person
@@ -68,7 +78,7 @@ async function decideOnce(deps: PatchDeciderDeps, asked: Asked): Promise<string>
     return "the check is of no run whose patch is kept";
   }
   const check = await readCheck(deps.app, asked.checkRunId, origin);
-  if (asked.isAtOnce === true && !check.isWaiting) {
+  if (asked.by !== undefined && !check.isWaiting) {
     return "it was decided on before, or there is nothing to decide";
   }
   const decided = await decide(deps, { run, origin, asked, check }).catch(refusedByGitHub);
@@ -77,6 +87,8 @@ async function decideOnce(deps: PatchDeciderDeps, asked: Asked): Promise<string>
   switch (decided.kind) {
     case "applied":
       return `the patch is commit ${decided.commit}`;
+    case "drafted":
+      return `the patch is pull request #${decided.number}`;
     case "discarded":
       return "the patch is discarded";
     default:
@@ -94,7 +106,7 @@ function refusedByGitHub(error: unknown): Decided {
   return refused(`${error.message}. ${error.fix}`, "waiting");
 }
 
-function refused(why: string, state: State): Decided {
+function refused(why: string, state: State): Refused {
   return { kind: "refused", why, state };
 }
 
@@ -132,13 +144,31 @@ interface Question {
 
 async function decide(deps: PatchDeciderDeps, { run, origin, asked, check }: Question): Promise<Decided> {
   if (asked.kind === "discard") {
-    return discard(deps, { run, origin, asked, check });
+    return (await refuseDrafted(deps, run, origin)) ?? discard(deps, { run, origin, asked, check });
   }
   if (check.isDiscarded) {
     return refused("it was discarded: run the task again for another", "discarded");
   }
-  const applied = await applyPatch(deps, run, origin, { actor: asked.actor, isAtOnce: asked.isAtOnce === true });
-  return applied.kind === "applied" ? applied : refused(applied.why, "waiting");
+  const { actor, by = "person" } = asked;
+  const decided =
+    by === "draft-pull-request"
+      ? await draftPatch(deps, run, origin, actor)
+      : ((await refuseDrafted(deps, run, origin)) ?? (await applyPatch(deps, run, origin, { actor, by })));
+  return decided.kind === "refused" ? { state: "waiting", ...decided } : decided;
+}
+
+/** A patch goes one way: what is a draft pull request is not put on the branch beside it, nor turned down here. */
+async function refuseDrafted(
+  { app }: PatchDeciderDeps,
+  run: EndedRun,
+  origin: PullRequestOrigin,
+): Promise<Refused | null> {
+  if (patchAtOnce(run.request.task) !== "draft-pull-request") {
+    return null;
+  }
+  const { slug } = await app.identity();
+  const draft = await app.withClient("read", placeOf(origin), (client) => findDraft(client, { run, origin, slug }));
+  return draft === null ? null : refused(`it is pull request #${draft.number}: merge or close that one`, "drafted");
 }
 
 async function discard({ app }: PatchDeciderDeps, { run, origin, asked, check }: Question): Promise<Decided> {
@@ -182,16 +212,23 @@ async function show(
 type Button = typeof APPLY_PATCH | typeof DISCARD_PATCH | typeof RUN_AGAIN;
 
 function outcomeOf(
-  { kind, actor, isAtOnce = false }: Asked,
+  { kind, actor, by: how = "person" }: Asked,
   decided: Decided,
 ): { title: string; words: string; conclusion: Conclusion; actions: readonly Button[] } {
   const by = `\`${actor.login}\``;
+  const what = how === "draft-pull-request" ? "opened as a draft pull request" : done[kind];
   switch (decided.kind) {
     case "applied":
       return {
         title: `Patch applied as ${decided.commit.slice(0, 7)}`,
-        words: `**The patch is on the branch** as ${decided.commit}, ${isAtOnce ? `by the task itself, for ${by}` : `applied by ${by}`}.`,
+        words: `**The patch is on the branch** as ${decided.commit}, ${how === "person" ? `applied by ${by}` : `by the task itself, for ${by}`}.`,
         ...checkIn.applied,
+      };
+    case "drafted":
+      return {
+        title: `Patch opened as #${decided.number}`,
+        words: `**The patch is [pull request #${decided.number}](${decided.url})**, a draft, opened by the task itself for ${by}. It goes into the branch of this one.`,
+        ...checkIn.drafted,
       };
     case "discarded":
       return {
@@ -201,8 +238,8 @@ function outcomeOf(
       };
     default:
       return {
-        title: `The patch was not ${done[kind]}`,
-        words: `**The patch was not ${done[kind]}**, which ${isAtOnce ? `the task does for ${by}` : `${by} asked for`}: ${decided.why}.`,
+        title: `The patch was not ${what}`,
+        words: `**The patch was not ${what}**, which ${how === "person" ? `${by} asked for` : `the task does for ${by}`}: ${decided.why}.`,
         ...checkIn[decided.state],
       };
   }
@@ -212,5 +249,6 @@ function outcomeOf(
 const checkIn: Readonly<Record<State, { conclusion: Conclusion; actions: readonly Button[] }>> = {
   waiting: { conclusion: "action_required", actions: [APPLY_PATCH, DISCARD_PATCH, RUN_AGAIN] },
   applied: { conclusion: "success", actions: [] },
+  drafted: { conclusion: "success", actions: [RUN_AGAIN] },
   discarded: { conclusion: DISCARDED, actions: [RUN_AGAIN] },
 };

@@ -5,11 +5,13 @@ import {
   offersPatch,
   type PatchBase,
   type PatchCheck,
+  type PatchFile,
   type PullRequestOrigin,
   type RunFacts,
 } from "@mayfly/core";
 import type { GitHubApp, GitHubClient } from "../github/app.ts";
 import { placeOf } from "../github/pull-requests.ts";
+import type { GatherFacts } from "../runs/facts.ts";
 
 /** Protected paths that may be touched all the same: none, until an operator can name them. */
 const ALLOWED: readonly string[] = [];
@@ -37,6 +39,16 @@ export async function readPatch(
   return base === null
     ? { ok: false, code: "E_BASE", path: null, why: "the repository has more files than GitHub lists" }
     : checkPatch(changes.files, base, ALLOWED);
+}
+
+/** What is put on a branch: nothing that was found wrong, now or when it was offered; null if there is nothing any more. */
+export async function readFiles(
+  { app, facts }: { readonly app: GitHubApp; readonly facts: GatherFacts },
+  run: EndedRun,
+  origin: PullRequestOrigin,
+): Promise<readonly PatchFile[] | null> {
+  const patch = await readPatch(app, run, origin, await facts(run));
+  return patch === null || !patch.ok || patch.files.length === 0 ? null : patch.files;
 }
 
 /** Null if GitHub does not list all of the tree: then nothing can be said about what a path would meet. */

@@ -7,6 +7,7 @@ import {
   isAppError,
   isByLabel,
   type PatchCheck,
+  patchAtOnce,
   type Publication,
   type PullRequestOrigin,
   readActivity,
@@ -212,7 +213,7 @@ function reportOf(
         ? worked
         : {
             ...worked,
-            patch: renderPatch(patch, { ...origin, isAtOnce: run.request.task.publish.includes("commit") }),
+            patch: renderPatch(patch, { ...origin, atOnce: patchAtOnce(run.request.task) }),
           };
     const input = { ...said, answer: answerOf(run, said, review) };
     const check = withButtons(renderCheck(run, input), origin, patch);

@@ -60,7 +60,7 @@ function open(publish: (at: number) => Publication, { run: first = runToPublish(
     },
     clock,
     log: createLog({ level: "silent" }).log,
-    commitAtOnce: async () => undefined,
+    settlePatch: async () => undefined,
     storeReceipt: async () => undefined,
   });
   return {

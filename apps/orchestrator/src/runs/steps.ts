@@ -29,7 +29,7 @@ export interface RunStepsDeps {
   readonly clock: Clock;
   readonly log: Logger;
   /** Puts the patch of a published run on its branch where the task does so by itself. Idempotent. */
-  readonly commitAtOnce: (run: Run) => Promise<void>;
+  readonly settlePatch: (run: Run) => Promise<void>;
   /** Writes the receipt of a finished run. */
   readonly storeReceipt: (run: Run) => Promise<void>;
 }
@@ -111,7 +111,7 @@ async function perform(deps: StepDeps, run: Run, effect: RunEffect): Promise<Run
       return [await deps.publisher.publish(run)];
     case "archive":
       await deps.publisher.cleanUp(run);
-      await deps.commitAtOnce(run);
+      await deps.settlePatch(run);
       await deps.storeReceipt(run);
       await deps.sources.ensureDropped(run.id);
       return [{ type: "archived" }];

@@ -15,7 +15,7 @@ describe("no purpose", () => {
   it.each(Object.entries(purposes))("asks for what the App must never hold: %s", (purpose, { permissions }) => {
     for (const [name, level] of Object.entries(permissions)) {
       expect(["read", "write"]).toContain(level);
-      const isPatch = purpose === "patch" && name === "contents";
+      const isPatch = ["patch", "draft"].includes(purpose) && name === "contents";
       expect(NEVER.includes(name) && !isPatch && (level === "write" || name !== "contents")).toBe(false);
     }
   });

@@ -26,6 +26,8 @@ export const purposes = {
   publish: { permissions: { checks: "write", pull_requests: "write" }, longestUseMs: 2 * REQUESTS_MS },
   /** One commit on a pull request's branch, because a person with write access pressed the button, or asked for a task that commits. */
   patch: { permissions: { contents: "write" }, longestUseMs: REQUESTS_MS },
+  /** A branch of a run's own and its draft pull request, where its task opens one. */
+  draft: { permissions: { contents: "write", pull_requests: "write" }, longestUseMs: REQUESTS_MS },
 } as const satisfies Record<string, PurposeTerms>;
 
 interface PurposeTerms {

@@ -1,6 +1,7 @@
 import { type PatchCheck, type PatchFile, patchRefusals } from "../patch/check.ts";
 import { renderHunks } from "../patch/line-diff.ts";
 import type { PullRequestOrigin } from "../run-request.ts";
+import type { patchAtOnce, PatchMode } from "../task-spec.ts";
 import { cleanText } from "../safe-output/characters.ts";
 import { codeSpan, count } from "./text.ts";
 
@@ -17,7 +18,7 @@ const LINE_CHARS_MAX = 500;
  */
 export function renderPatch(
   check: PatchCheck,
-  { fork, isAtOnce }: Pick<PullRequestOrigin, "fork"> & { readonly isAtOnce: boolean },
+  { fork, atOnce }: Pick<PullRequestOrigin, "fork"> & { readonly atOnce: ReturnType<typeof patchAtOnce> },
 ): string {
   if (!check.ok) {
     const where = check.path === null ? "" : `, ${codeSpan(check.path)}`;
@@ -33,7 +34,7 @@ export function renderPatch(
   const { text, isWhole } = diffOf(files);
   const fence = "`".repeat(Math.max(2, ...(text.match(/`+/g) ?? []).map((run) => run.length)) + 1);
   return [
-    `**${isAtOnce && !fork ? "A patch was made" : "A patch waits"}: ${size}.** ${fork ? ON_FORK : isAtOnce ? AT_ONCE : ON_BRANCH}`,
+    `**${atOnce === null || fork ? "A patch waits" : "A patch was made"}: ${size}.** ${fork ? ON_FORK : fates[atOnce ?? "patch"]}`,
     [...named, ...more].join("\n"),
     `<details><summary>The patch${isWhole ? "" : ", in part"}</summary>`,
     `${fence}diff\n${text}${fence}`,
@@ -41,12 +42,17 @@ export function renderPatch(
   ].join("\n\n");
 }
 
-const ON_BRANCH =
-  "To put it on this branch as one commit, a person with write access presses `Apply patch` on this task's check, or comments `/codex apply`. " +
-  "After another push it is not applied.";
-const AT_ONCE =
-  "The task commits it to this branch by itself, if whoever asked for the run may write there now and nobody has pushed since; " +
-  "this task's check says what became of it.";
+const fates: Readonly<Record<PatchMode, string>> = {
+  patch:
+    "To put it on this branch as one commit, a person with write access presses `Apply patch` on this task's check, or comments `/codex apply`. " +
+    "After another push it is not applied.",
+  commit:
+    "The task commits it to this branch by itself, if whoever asked for the run may write there now and nobody has pushed since; " +
+    "this task's check says what became of it.",
+  "draft-pull-request":
+    "The task opens it as a draft pull request into this branch by itself, if whoever asked for the run may write there now and " +
+    "nobody has pushed since; this task's check says what became of it.",
+};
 const ON_FORK = "The head is in a fork, where Mayfly never pushes: take the patch over by hand.";
 
 function kindOf({ lines, isNew, bytes }: PatchFile): string {

@@ -1,5 +1,5 @@
 import { type Config, offersPatch } from "@mayfly/core";
-import { purposes } from "../../signer/purposes.ts";
+import { type Purpose, purposes } from "../../signer/purposes.ts";
 import { fail, type Finding, ok, warn } from "./checklist.ts";
 
 /** What an App was granted, and the page of its settings. */
@@ -18,11 +18,14 @@ const events = {
   check_run: { shown: "Check run", isNeeded: false },
 } as const;
 
+/** Minted for nothing else. */
+const forPatches: readonly string[] = ["patch", "draft"] satisfies readonly Purpose[];
+
 /** All that tokens are minted for, the highest of each; what patches alone need apart. */
 function neededPermissions(publishes: Config["policy"]["publications"]): Map<string, string> {
   const needed = new Map<string, string>();
   for (const [purpose, { permissions }] of Object.entries(purposes)) {
-    if (purpose === "patch" && !offersPatch({ publish: publishes })) {
+    if (forPatches.includes(purpose) && !offersPatch({ publish: publishes })) {
       continue;
     }
     for (const [name, level] of Object.entries(permissions)) {
