@@ -122,3 +122,31 @@ describe("a task that opens a draft pull request", () => {
     2 * RUN_MS,
   );
 });
+
+describe("a task that publishes a patch, on a pull request from a fork", () => {
+  it(
+    "suggests beside the lines what Codex changed, gives the whole patch to take over, and pushes nowhere",
+    async () => {
+      // Long enough ago for a fork's head.
+      const from = { fork: "contributor", pushedAt: Date.now() - 10 * 60_000 };
+      const pull: PullView = await openPull(world, { name: "forked", task: TASK, ...from });
+      const writing = () => world.github.tokens().filter(({ permissions }) => permissions["contents"] === "write");
+      const before = writing().length;
+      const id = await label(world, pull);
+      const view = await ended(world, id, RUN_MS);
+      expect(endingOf(view)).toMatchObject({ outcome: "succeeded" });
+      const [review, ...more] = world.github.pullRequest(pull).reviews;
+      expect(more).toEqual([]);
+      expect(review?.comments).toMatchObject([{ path: "README.md", line: 3 }]);
+      expect(review?.comments[0]?.body).toMatch(/```suggestion\nMore\.\nMuch more\.\n```$/);
+      const { comment, check } = published(world, pull, id);
+      expect(comment.body).toContain("stands there as suggestions](");
+      expect(check).toMatchObject({ conclusion: "success", actions: [{ identifier: "run_again" }] });
+      expect(check.output.text).toContain("+++ b/added.txt\n@@ -0,0 +1,1 @@\n+new\n");
+      expect(world.github.pullRequest(pull).headSha).toBe(pull.headSha);
+      expect(writing()).toHaveLength(before);
+      expectGoodManners(world);
+    },
+    2 * RUN_MS,
+  );
+});

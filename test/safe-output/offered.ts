@@ -43,7 +43,7 @@ export interface Offered {
   readonly press: (by?: string, kind?: "apply" | "discard") => Promise<string>;
   /** What the service does once such a run is published. */
   readonly settle: () => Promise<void>;
-  readonly check: () => { id: number; conclusion: string | null; buttons: string[]; said: string };
+  readonly check: () => { id: number; conclusion: string | null; buttons: string[]; said: string; details: string };
   readonly comment: () => string;
   readonly event: RunEvent;
 }
@@ -53,6 +53,7 @@ export async function offer(
   bench: GitHubBench,
   files: readonly Change[],
   { fork = false, kind = "patch" }: { fork?: boolean; kind?: PatchMode } = {},
+  triesMax = 1,
 ): Promise<Offered> {
   const opened = await bench.openRun();
   const origin = { ...opened.origin, fork };
@@ -80,14 +81,14 @@ export async function offer(
     clock: { now: () => Date.now() },
     log,
   });
-  const event = await publisher.publish(ready);
+  const event = await publishIn(triesMax, () => publisher.publish(ready));
   const run = event.type === "published" ? decideRun(ready, event, Date.now()).run : ready;
   const view = () => bench.github.pullRequest(opened.pull);
   const check = () => {
     const made = bench.github.checkRuns(opened.pull.repo).find(({ externalId }) => externalId === run.id);
     const buttons = made?.actions.map(({ identifier }) => identifier) ?? [];
     const said = `${made?.output.title}\n${made?.output.summary}`;
-    return { id: made?.id ?? 0, conclusion: made?.conclusion ?? null, buttons, said };
+    return { id: made?.id ?? 0, conclusion: made?.conclusion ?? null, buttons, said, details: made?.output.text ?? "" };
   };
   const applier = createPatchDecider({
     app: bench.app,
@@ -108,6 +109,17 @@ export async function offer(
   };
   const settle = () => settlePatch(applier, run);
   return { run, pull: opened.pull, press, settle, check, comment: () => view().comments.at(-1)?.body ?? "", event };
+}
+
+/** As the service does: a step that failed is taken again. */
+async function publishIn(triesMax: number, publish: () => Promise<RunEvent>): Promise<RunEvent> {
+  for (let tries = 1; tries < triesMax; tries++) {
+    const event = await publish().catch(() => null);
+    if (event !== null) {
+      return event;
+    }
+  }
+  return publish();
 }
 
 /** What a person may press while a patch waits. */

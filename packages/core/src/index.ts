@@ -37,6 +37,7 @@ export {
   refuseDiscard,
   withDecision,
 } from "./patch/apply.ts";
+export { suggestPatch } from "./patch/suggestions.ts";
 export { checkPatch, type PatchBase, type PatchCheck, type PatchFile, patchRefusals } from "./patch/check.ts";
 export {
   isOperatorDelivery,
@@ -65,7 +66,7 @@ export * from "./render/duration.ts";
 export { renderEarlier } from "./render/earlier.ts";
 export * from "./render/fallback.ts";
 export { draftBranch, renderDraft } from "./render/draft.ts";
-export { renderPatch } from "./render/patch.ts";
+export { renderPatch, renderWholePatch } from "./render/patch.ts";
 export * from "./render/receipt.ts";
 export { renderReview, reviewMarker, reviewText, readFindingMarker } from "./render/review.ts";
 export { renderReached } from "./render/reached.ts";
@@ -75,7 +76,7 @@ export { renderTaskCheck } from "./render/task-check.ts";
 export { takenBackText } from "./render/taken-back.ts";
 export * from "./steady.ts";
 export * from "./result.ts";
-export { parseReview, type Review, reviewSchema, textsOfReview } from "./review.ts";
+export { parseReview, type Review, type ReviewWords, reviewSchema, textsOfReview } from "./review.ts";
 export { type FindingComment, matchFindings, placeOpen } from "./review-open.ts";
 export { type DiffFile, type PlacedFinding, type PlacedReview, placeReview, placeWithout } from "./review-place.ts";
 export { sayMisfit, structuredMisfit } from "./output-misfit.ts";

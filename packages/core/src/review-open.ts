@@ -8,9 +8,13 @@ export interface FindingComment {
   readonly line: number | null;
 }
 
-/** The text whose hash says that two findings are the same: file, side, the line's text, title. Where the line is may change. */
+/**
+ * The text whose hash says that two findings are the same: file, side, the line's text, and the title, or what is to stand
+ * there where a patch has no title. Where the line is may change.
+ */
 export function findingIdentity({ finding, side, text }: PlacedFinding): string {
-  return JSON.stringify([finding.path, side, text, finding.title]);
+  const what = finding.title === "" ? [finding.title, finding.suggestion] : [finding.title];
+  return JSON.stringify([finding.path, side, text, ...what]);
 }
 
 /**

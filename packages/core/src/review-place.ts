@@ -1,4 +1,4 @@
-import { type Finding, type Review, severities } from "./review.ts";
+import { type Finding, type ReviewWords, severities } from "./review.ts";
 
 /** Comments on lines in one review: more are noise, and each notifies. */
 const INLINE_MAX = 10;
@@ -35,7 +35,7 @@ export interface PlacedReview {
  * Where each finding of a review goes: on lines that the diff shows, since GitHub refuses all comments of a review for
  * one that is elsewhere, or into the summary. Pure; linear in the diff and the findings.
  */
-export function placeReview(review: Review, diff: readonly DiffFile[]): PlacedReview {
+export function placeReview(review: ReviewWords, diff: readonly DiffFile[]): PlacedReview {
   // JSON cannot say a name that is not UTF-8: where GitHub lists one, U+FFFD stands in it, and no comment finds the file.
   const wanted = new Set(review.findings.flatMap(({ path }) => (path.includes("\uFFFD") ? [] : [path])));
   const files = new Map(

@@ -50,6 +50,9 @@ const Review = z.strictObject({
 /** What a task with `publish: review` answers. Hostile, for all its shape. */
 export type Review = z.infer<typeof Review>;
 
+/** What a review on GitHub is made of: a task's answer, or a patch as suggestions, which judges nothing and has no titles. */
+export type ReviewWords = Omit<Review, "verdict"> & { readonly verdict: Review["verdict"] | null };
+
 /**
  * The JSON Schema that such a task gets if it sets none. The model's API wants every property required and none besides,
  * and takes no bounds of texts: those are looked at here alone.

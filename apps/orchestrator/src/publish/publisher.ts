@@ -18,7 +18,9 @@ import {
   renderComment,
   renderFallback,
   renderPatch,
+  renderWholePatch,
   type ResultStore,
+  type Review,
   reviewText,
   sayMisfit,
   structuredMisfit,
@@ -42,7 +44,14 @@ import { foldFindings, readFindings } from "./fold-findings.ts";
 import { ensureLabelRemoved } from "./label.ts";
 import { readPatch } from "./patch.ts";
 import { createProgress, type ProgressDeps } from "./progress.ts";
-import { ensureReview, type PublicReview, type ReadReview, readReview, wantsReview } from "./review.ts";
+import {
+  ensureReview,
+  type PublicReview,
+  type ReadReview,
+  readReview,
+  readSuggestions,
+  wantsReview,
+} from "./review.ts";
 import { saidByMachine } from "./said-by-machine.ts";
 
 export interface PublisherDeps extends ProgressDeps {
@@ -88,6 +97,7 @@ export function createPublisher(deps: PublisherDeps): Publisher {
       // Before it is asked where the head is: the diff was the approved one's if the head still is.
       const review = await readReview(deps.app, run, origin, facts);
       const patch = await readPatch(deps.app, run, origin, facts);
+      const suggestions = wantsReview(run) ? null : await readSuggestions(deps.app, origin, patch);
       const ending = showing.includes(run.ending.outcome) ? await deps.recheck(run) : null;
       if (ending !== null) {
         return { type: "ending_changed", ending };
@@ -97,7 +107,7 @@ export function createPublisher(deps: PublisherDeps): Publisher {
       if (hits.length > 0) {
         return { type: "ending_changed", ending: withheldEnding(hits) };
       }
-      const publication = await put(deps, run, { origin, facts, review, patch, activity });
+      const publication = await put(deps, run, { origin, facts, review, suggestions, patch, activity });
       progress.forget(run.id);
       return published(publication);
     },
@@ -137,7 +147,9 @@ const NOWHERE: Publication = { kind: "none", url: null, commentId: null, checkRu
 
 /** What is put out beside the answer, where the task asks for it. */
 interface Said {
-  readonly review: ReadReview | null;
+  readonly review: ReadReview<Review> | null;
+  /** Only where there is no review: a run makes one at most. */
+  readonly suggestions: ReadReview | null;
   readonly patch: PatchCheck | null;
   readonly activity: Activity;
 }
@@ -145,7 +157,14 @@ interface Said {
 async function put(
   deps: PublisherDeps,
   run: EndedRun,
-  { origin, facts, review: read, patch, activity }: Said & { origin: PullRequestOrigin; facts: RunFacts },
+  {
+    origin,
+    facts,
+    review: answer,
+    suggestions: suggested,
+    patch,
+    activity,
+  }: Said & { origin: PullRequestOrigin; facts: RunFacts },
 ): Promise<Publication> {
   const { app, stickies } = deps;
   const { publish } = run.request.task;
@@ -157,9 +176,13 @@ async function put(
       deps.log.warn({ run: run.id, err }, "comments of earlier reviews are not folded");
       return null;
     };
-    const standing = read === null ? null : await readFindings({ client, slug, run, origin }).catch(warn);
-    const review = read === null ? null : await ensureReview({ client, slug, run, origin, read, standing, scope });
-    const { content, body, removed } = reportOf(deps, run, origin, { ...facts, review, patch, activity, earlier });
+    const speaksOnLines = answer !== null || (origin.fork && patch !== null && !wantsReview(run));
+    const standing = speaksOnLines ? await readFindings({ client, slug, run, origin }).catch(warn) : null;
+    const common = { client, slug, run, origin, standing, scope };
+    const review = answer === null ? null : await ensureReview({ ...common, read: answer });
+    const suggestions = suggested === null ? null : await ensureReview({ ...common, read: suggested });
+    const published = { review, suggestions, patch, activity, earlier };
+    const { content, body, removed } = reportOf(deps, run, origin, { ...facts, ...published });
     // The one comment of the task is the newer run's by now.
     const wantsComment = publish.includes("comment") && run.ending.code !== "newer_run";
     // A patch's button is on the check; and no run ends unseen: what has nothing else to show has a check.
@@ -169,8 +192,8 @@ async function put(
     if (comment !== null) {
       await stickies.setResults(stickyName(origin), { run: run.id, before: await earlierRun(deps, run, origin) });
     }
-    if (review !== null && standing !== null) {
-      const { kept } = review;
+    if (standing !== null) {
+      const kept = (review ?? suggestions)?.kept ?? [];
       await foldFindings(
         client,
         standing.earlier.filter((one) => !kept.includes(one)),
@@ -192,8 +215,9 @@ function kindOf(comment: object | null, review: object | null): Publication["kin
 }
 
 /** What the report speaks of beside the run itself. */
-interface Published extends Omit<Said, "review"> {
-  readonly review: PublicReview | null;
+interface Published extends Omit<Said, "review" | "suggestions"> {
+  readonly review: PublicReview<Review> | null;
+  readonly suggestions: PublicReview | null;
   /** The result before this one, as it is folded in the comment. */
   readonly earlier: string | undefined;
 }
@@ -203,7 +227,7 @@ function reportOf(
   deps: PublisherDeps,
   run: EndedRun,
   origin: PullRequestOrigin,
-  { review, patch, activity, earlier, ...facts }: RunFacts & Published,
+  { review, suggestions, patch, activity, earlier, ...facts }: RunFacts & Published,
 ): { content: RenderedCheck; body: string; removed: RuleCounts } {
   try {
     const plain = inputOf(deps, origin, facts);
@@ -213,10 +237,14 @@ function reportOf(
         ? worked
         : {
             ...worked,
-            patch: renderPatch(patch, { ...origin, atOnce: patchAtOnce(run.request.task) }),
+            patch: renderPatch(patch, {
+              ...origin,
+              atOnce: patchAtOnce(run.request.task),
+              suggestions: suggestions?.url ?? null,
+            }),
           };
     const input = { ...said, answer: answerOf(run, said, review) };
-    const check = withButtons(renderCheck(run, input), origin, patch);
+    const check = withPatch(renderCheck(run, input), origin, patch);
     const content = review === null ? check : { ...check, annotations: renderAnnotations(review.read.review) };
     const commented = earlier === undefined ? input : { ...input, earlier };
     return { content, body: renderComment(run, commented), removed: countRemoved(run, commented) };
@@ -234,13 +262,15 @@ function reportOf(
 
 /**
  * What a person may do about it. A patch that waits is theirs to decide; on a fork nobody can put it on the branch from
- * here. Everything may be run again, whoever ended it.
+ * here, and the details have it to be taken over by hand. Everything may be run again, whoever ended it.
  */
-function withButtons(content: RenderedCheck, { fork }: PullRequestOrigin, patch: PatchCheck | null): RenderedCheck {
-  const waits = patch?.ok === true && patch.files.length > 0 && !fork && content.conclusion === "success";
-  return waits
-    ? { ...content, conclusion: "action_required", actions: [APPLY_PATCH, DISCARD_PATCH, RUN_AGAIN] }
-    : { ...content, actions: [RUN_AGAIN] };
+function withPatch(content: RenderedCheck, { fork }: PullRequestOrigin, patch: PatchCheck | null): RenderedCheck {
+  const isThere = patch?.ok === true && patch.files.length > 0 && content.conclusion === "success";
+  if (isThere && !fork) {
+    return { ...content, conclusion: "action_required", actions: [APPLY_PATCH, DISCARD_PATCH, RUN_AGAIN] };
+  }
+  const text = content.text ?? (isThere ? renderWholePatch(patch.files) : null);
+  return { ...content, ...(text === null ? {} : { text }), actions: [RUN_AGAIN] };
 }
 
 const SHAPELESS = "No line is commented on: the answer does not have the shape of a review.";
@@ -252,7 +282,7 @@ const SHAPELESS = "No line is commented on: the answer does not have the shape o
 function answerOf(
   run: EndedRun,
   { answer, result }: Pick<ReportInput, "answer" | "result">,
-  published: PublicReview | null,
+  published: PublicReview<Review> | null,
 ): string | null {
   if (published !== null) {
     const { review, placed } = published.read;

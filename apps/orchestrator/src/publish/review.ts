@@ -4,6 +4,9 @@ import {
   type EndedRun,
   limits,
   type LinkScope,
+  type PatchCheck,
+  type ReviewWords,
+  suggestPatch,
   matchFindings,
   parseReview,
   type PlacedFinding,
@@ -28,16 +31,16 @@ const FILE_PAGES_MAX = 30;
 /** Pages of reviews looked through for one of ours. */
 const REVIEW_PAGES_MAX = 10;
 
-/** A run's answer as a review, and where in the diff it goes. */
-export interface ReadReview {
-  readonly review: Review;
+/** A run's answer as a review, or its patch as one, and where in the diff it goes. */
+export interface ReadReview<Words extends ReviewWords = ReviewWords> {
+  readonly review: Words;
   readonly placed: PlacedReview;
 }
 
 /** The review as it stands on GitHub. */
-export interface PublicReview {
+export interface PublicReview<Words extends ReviewWords = ReviewWords> {
   readonly url: string;
-  readonly read: ReadReview;
+  readonly read: ReadReview<Words>;
   /** Comments of earlier runs that say what this review would. */
   readonly kept: readonly StandingFinding[];
 }
@@ -56,7 +59,7 @@ export async function readReview(
   run: EndedRun,
   origin: PullRequestOrigin,
   { result }: RunFacts,
-): Promise<ReadReview | null> {
+): Promise<ReadReview<Review> | null> {
   const said = result?.structured ?? result?.final_message;
   const review = wantsReview(run) && said?.state === "present" ? parseReview(said.text) : null;
   if (review === null || structuredMisfit(run.request.task.outputSchema, said) !== null) {
@@ -66,12 +69,30 @@ export async function readReview(
   return { review, placed: placeReview(review, diff) };
 }
 
-interface Ensure {
+/**
+ * The patch of a fork's run as suggestions, placed as above; null where none of it is on a line that the diff shows, and
+ * where the patch can go to the branch itself.
+ */
+export async function readSuggestions(
+  app: GitHubApp,
+  origin: PullRequestOrigin,
+  patch: PatchCheck | null,
+): Promise<ReadReview | null> {
+  const review = origin.fork && patch?.ok === true ? suggestPatch(patch.files) : null;
+  if (review === null || review.findings.length === 0) {
+    return null;
+  }
+  const diff = await app.withClient("read", placeOf(origin), (client) => readDiff(client, origin));
+  const placed = placeReview(review, diff);
+  return placed.inline.length === 0 ? null : { review, placed };
+}
+
+interface Ensure<Words extends ReviewWords> {
   client: GitHubClient;
   slug: string;
   run: EndedRun;
   origin: PullRequestOrigin;
-  read: ReadReview;
+  read: ReadReview<Words>;
   /** This task's comments that are there; null if that could not be read. */
   standing: StandingFindings | null;
   scope: LinkScope;
@@ -82,7 +103,7 @@ interface Ensure {
  * makes. It is found again by the run's marker, so it is made once. If GitHub refuses its lines they are looked for in the
  * diff anew, and then it is made without those refused. Idempotent. Bound: limits.reviewTriesMax.
  */
-export async function ensureReview(options: Ensure): Promise<PublicReview> {
+export async function ensureReview<Words extends ReviewWords>(options: Ensure<Words>): Promise<PublicReview<Words>> {
   const { read, standing } = options;
   const known = await find(options);
   if (known === null) {
@@ -99,7 +120,7 @@ export async function ensureReview(options: Ensure): Promise<PublicReview> {
   return { url: known, read: { ...read, placed: { ...told, inline: inline.filter((one) => own.has(one)) } }, kept };
 }
 
-async function makeReview(options: Ensure): Promise<PublicReview> {
+async function makeReview<Words extends ReviewWords>(options: Ensure<Words>): Promise<PublicReview<Words>> {
   const { client, origin, read } = options;
   const first = await tryReview(options, read.placed);
   if (first !== null) {
@@ -135,7 +156,10 @@ function suspectsOf(inline: readonly PlacedFinding[]): readonly (readonly Placed
 }
 
 /** Null where GitHub refuses lines. */
-async function tryReview(options: Ensure, wanted: PlacedReview): Promise<PublicReview | null> {
+async function tryReview<Words extends ReviewWords>(
+  options: Ensure<Words>,
+  wanted: PlacedReview,
+): Promise<PublicReview<Words> | null> {
   const { client, run, origin, read, standing, scope } = options;
   const { placed, kept } = withoutOpen(wanted, standing);
   const rendered = renderReview({ id: run.id, label: origin.label, hashOf }, read.review, placed, scope);

@@ -1,3 +1,4 @@
+import { limits } from "../limits.ts";
 import { type PatchCheck, type PatchFile, patchRefusals } from "../patch/check.ts";
 import { renderHunks } from "../patch/line-diff.ts";
 import type { PullRequestOrigin } from "../run-request.ts";
@@ -18,7 +19,7 @@ const LINE_CHARS_MAX = 500;
  */
 export function renderPatch(
   check: PatchCheck,
-  { fork, atOnce }: Pick<PullRequestOrigin, "fork"> & { readonly atOnce: ReturnType<typeof patchAtOnce> },
+  { fork, atOnce, suggestions = null }: Pick<PullRequestOrigin, "fork"> & PatchWays,
 ): string {
   if (!check.ok) {
     const where = check.path === null ? "" : `, ${codeSpan(check.path)}`;
@@ -32,9 +33,9 @@ export function renderPatch(
   const named = files.slice(0, FILES_SHOWN_MAX).map((file) => `- ${codeSpan(file.path)} ${kindOf(file)}`);
   const more = files.length > FILES_SHOWN_MAX ? [`- and ${count(files.length - FILES_SHOWN_MAX)} more`] : [];
   const { text, isWhole } = diffOf(files);
-  const fence = "`".repeat(Math.max(2, ...(text.match(/`+/g) ?? []).map((run) => run.length)) + 1);
+  const fence = fenceAround(text);
   return [
-    `**${atOnce === null || fork ? "A patch waits" : "A patch was made"}: ${size}.** ${fork ? ON_FORK : fates[atOnce ?? "patch"]}`,
+    `**${atOnce === null || fork ? "A patch waits" : "A patch was made"}: ${size}.** ${fork ? onFork(suggestions) : fates[atOnce ?? "patch"]}`,
     [...named, ...more].join("\n"),
     `<details><summary>The patch${isWhole ? "" : ", in part"}</summary>`,
     `${fence}diff\n${text}${fence}`,
@@ -53,7 +54,41 @@ const fates: Readonly<Record<PatchMode, string>> = {
     "The task opens it as a draft pull request into this branch by itself, if whoever asked for the run may write there now and " +
     "nobody has pushed since; this task's check says what became of it.",
 };
-const ON_FORK = "The head is in a fork, where Mayfly never pushes: take the patch over by hand.";
+/** How a patch gets to where it belongs. */
+interface PatchWays {
+  readonly atOnce: ReturnType<typeof patchAtOnce>;
+  /** Where it stands as suggestions; null or not there if nowhere. */
+  readonly suggestions?: string | null;
+}
+
+function onFork(suggestions: string | null): string {
+  const how =
+    suggestions === null
+      ? "take the patch over by hand"
+      : `[what of it the diff shows stands there as suggestions](${suggestions}), to be committed by whoever may push to it`;
+  return `The head is in a fork, where Mayfly never pushes: ${how}.`;
+}
+
+/**
+ * A patch as `git apply` takes it, in one block with a line above that says how; null where not every byte of it could be shown
+ * as it is: hidden characters, odd names, or more than a check's details hold. Markdown, at most `limits.commentCharsMax`.
+ */
+export function renderWholePatch(files: readonly PatchFile[]): string | null {
+  const whole = files.map(headed).join("");
+  const fence = fenceAround(whole);
+  const text = `${TAKE_OVER}\n\n${fence}diff\n${whole}${fence}`;
+  // Quoting names is git's own art, and a carriage return is lost on the way over a page.
+  const isExact = cleanText(whole).text === whole && files.every(({ path }) => PLAIN_NAME.test(path));
+  return files.length > 0 && isExact && text.length <= limits.commentCharsMax ? text : null;
+}
+
+const TAKE_OVER =
+  "Codex's whole patch. To take it over, copy the block into a file, read it, and run `git apply FILE` on a checkout of this commit.";
+const PLAIN_NAME = /^[\w./+@-]+$/;
+
+function fenceAround(text: string): string {
+  return "`".repeat(Math.max(2, ...(text.match(/`+/g) ?? []).map((run) => run.length)) + 1);
+}
 
 function kindOf({ lines, isNew, bytes }: PatchFile): string {
   const [added, removed] = ["+", "-"].map((kind) => lines.filter((line) => line.kind === kind).length);

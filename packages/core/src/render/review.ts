@@ -1,7 +1,7 @@
 import { isRunId, type RunId } from "../ids.ts";
 import { findingIdentity } from "../review-open.ts";
 import type { PlacedFinding, PlacedReview } from "../review-place.ts";
-import type { Finding, Review } from "../review.ts";
+import type { Finding, Review, ReviewWords } from "../review.ts";
 import { cleanText } from "../safe-output/characters.ts";
 import type { LinkScope } from "../safe-output/links.ts";
 import { makeSafe } from "../safe-output/make-safe.ts";
@@ -46,6 +46,8 @@ const verdictTexts = {
   minor_problems: "Minor problems found",
   serious_problems: "Serious problems found",
 } as const satisfies Record<Review["verdict"], string>;
+/** In place of a verdict, and of the title of each comment. */
+const PATCH = "Codex's patch";
 
 /** The hidden first line by which a run's review is known again. */
 export function reviewMarker(run: RunId): string {
@@ -68,7 +70,12 @@ export function readFindingMarker(body: string, label: string): { run: RunId; ha
 }
 
 /** A review as it goes to GitHub: every text of the machine is made safe and stands in a quote. The same input gives the same review. */
-export function renderReview(of: ReviewOf, review: Review, placed: PlacedReview, scope: LinkScope): RenderedReview {
+export function renderReview(
+  of: ReviewOf,
+  review: ReviewWords,
+  placed: PlacedReview,
+  scope: LinkScope,
+): RenderedReview {
   const { markdown } = makeSafe(reviewText(review, placed), { ...scope, charsMax: BODY_CHARS_MAX });
   const own = "Written by a machine, not reviewed by a person. It approves nothing.";
   return {
@@ -85,9 +92,9 @@ export function renderReview(of: ReviewOf, review: Review, placed: PlacedReview,
  * A review as one Markdown text, for the comment and the check: the verdict, the summary, each finding in a line, those
  * still open from before too, and in full those that have no comment on a line. Still hostile: it is to be made safe like any answer.
  */
-export function reviewText(review: Review, placed: PlacedReview): string {
+export function reviewText(review: ReviewWords, placed: PlacedReview): string {
   const count = placed.inline.length;
-  const head = `**${verdictTexts[review.verdict]}**`;
+  const head = `**${review.verdict === null ? PATCH : verdictTexts[review.verdict]}**`;
   const inline = placed.inline.map(({ finding }) => `- ${lineOf(finding)}`);
   return [
     head,
@@ -112,12 +119,16 @@ function section(title: string, { beyond }: PlacedReview, why: "outside_diff" | 
   if (findings.length === 0) {
     return [];
   }
-  const parts = findings.flatMap((finding) => [lineOf(finding), finding.body.trim(), codeOf(finding.suggestion)]);
+  const parts = findings.flatMap((finding) =>
+    // What is to stand on a line without what stood there tells nobody anything.
+    finding.title === "" ? [lineOf(finding)] : [lineOf(finding), finding.body.trim(), codeOf(finding.suggestion)],
+  );
   return [`**${title}**`, ...parts];
 }
 
 function lineOf({ severity, path, line, title }: Finding): string {
-  return `**${severity}** ${codeSpan(`${path}:${line}`)} ${oneLine(title)}`;
+  const place = codeSpan(`${path}:${line}`);
+  return title === "" ? place : `**${severity}** ${place} ${oneLine(title)}`;
 }
 
 function codeOf(suggestion: string | null): string {
@@ -126,7 +137,8 @@ function codeOf(suggestion: string | null): string {
 
 function commentOf({ finding, side, startLine, suggestion }: PlacedFinding, scope: LinkScope): ReviewLineComment {
   const offered = suggestion === null ? null : suggestionBlock(suggestion);
-  const words = [`**${finding.severity}** ${oneLine(finding.title)}`, finding.body.trim()];
+  const { title, severity } = finding;
+  const words = [title === "" ? `**${PATCH}**` : `**${severity}** ${oneLine(title)}`, finding.body.trim()];
   // What cannot be offered is shown as code: to read, not to press.
   const text = [...words, offered === null ? codeOf(finding.suggestion) : ""].filter((part) => part !== "");
   const { markdown } = makeSafe(text.join("\n\n"), {
