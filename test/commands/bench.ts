@@ -87,7 +87,7 @@ export async function openCommands(): Promise<CommandBench> {
     starter: createRunStarter({ reader, ceiling, modelDefault: "gpt-5.5" }),
     commands: createCommands({ reader, app, store, deliveries, labels: ceiling.labels, decidePatch }),
     decidePatch,
-    checkTasks: createTaskCheck({ app, terms: { ceiling, modelDefault: "gpt-5.5" } }),
+    taskCheck: createTaskCheck({ app, terms: { ceiling, modelDefault: "gpt-5.5" } }),
     clock,
     ids: randomIds,
     log,

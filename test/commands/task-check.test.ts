@@ -110,6 +110,67 @@ describe("a pull request that changes a task file", () => {
   });
 });
 
+describe("Re-run beside the check", () => {
+  const by = { by: "maintainer" };
+  const BAD = { [FILE]: "---\nsandbx: x\n---\nReview.\n" };
+
+  /** Stands for what a press is for: the check says something that is no longer so. */
+  async function outdated(name: string): Promise<{ pull: PullView; check: CheckRun }> {
+    const { pull, checks } = await opened(name, BAD);
+    const [check] = checks;
+    if (check === undefined) {
+      throw new Error("there is no check");
+    }
+    check.conclusion = "neutral";
+    check.output = { ...check.output, title: "Something else" };
+    return { pull, check };
+  }
+
+  it("looks at the pull request's files again, in the same check", async () => {
+    const { pull, check } = await outdated("again");
+    bench.github.rerequestCheck(pull.repo, check.id, by);
+    const record = await bench.handOver("check_run", undefined, "rerequested");
+    const title = "1 task file changes; 1 would start no run";
+    expect(record).toMatchObject({ state: "applied", reason: title });
+    expect(checksOf(pull)).toMatchObject([{ id: check.id, conclusion: "failure", output: { title } }]);
+    expect(notesOf(checksOf(pull)[0])).toHaveLength(1);
+    check.conclusion = "neutral";
+    bench.github.rerequestCheck(pull.repo, check.id, by);
+    expect(await bench.handOver("check_run", undefined, "rerequested")).toMatchObject({ state: "applied" });
+    expect(checksOf(pull)).toMatchObject([{ id: check.id, conclusion: "failure" }]);
+    expect(await bench.runsOn(pull)).toEqual([]);
+  });
+
+  it("is part of Re-run all checks", async () => {
+    const { pull, check } = await outdated("again-with-all");
+    await bench.github.rerequestAllChecks(pull.repo, pull.headSha, by);
+    expect(await bench.handOver("check_suite")).toMatchObject({ state: "applied" });
+    expect(checksOf(pull)).toMatchObject([{ id: check.id, conclusion: "failure" }]);
+  });
+
+  it("looks at nothing once the pull request is closed", async () => {
+    const { pull, check } = await outdated("again-closed");
+    await bench.github.closePullRequest(pull, by);
+    bench.github.rerequestCheck(pull.repo, check.id, by);
+    const record = await bench.handOver("check_run", undefined, "rerequested");
+    expect(record.reason).toBe(`pull request ${pull.number} is not open for the default branch`);
+    expect(checksOf(pull)[0]?.conclusion).toBe("neutral");
+  });
+
+  it.each(["tasks:", "tasks:0", "tasks:1e3", "tasks:-1", "tasks:1234567890", "tasks:1 "])(
+    "looks at nothing for a check that names %j",
+    async (externalId) => {
+      const { pull, check } = await outdated(`again-${Buffer.from(externalId).toString("hex")}`);
+      bench.github.rerequestCheck(pull.repo, check.id, by);
+      const record = await bench.handOver("check_run", undefined, "rerequested", (body) => ({
+        ...body,
+        check_run: { ...(body["check_run"] as object), external_id: externalId },
+      }));
+      expect(record).toMatchObject({ state: "ignored", reason: "the check run names no run" });
+    },
+  );
+});
+
 describe("a pull request that changes no task file", () => {
   it("gets no check, and costs two questions", async () => {
     const before = bench.github.tokens().length;

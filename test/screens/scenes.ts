@@ -68,7 +68,7 @@ const CHANGED_TASKS: Readonly<Record<string, string>> = {
 /** The check on a pull request that changes task files, with a note beside each line. */
 async function judged(bench: GitHubBench): Promise<Scene> {
   const { origin, pull } = await bench.openRun();
-  const { installation, repository, number, actor: sender } = origin;
+  const { installation, repository, number } = origin;
   await bench.github.push(pull, { files: CHANGED_TASKS });
   const now = await bench.reader.reading({ installation, repository }, (reading) => reading.pullRequest(number));
   if (now === null) {
@@ -83,8 +83,9 @@ async function judged(bench: GitHubBench): Promise<Scene> {
     runMsMax: 3_600_000,
     setupHosts: [],
   } as const;
-  const checkTasks = createTaskCheck({ app: bench.app, terms: { ceiling, modelDefault: "gpt-5.5" } });
-  await checkTasks({ installation, repository: { ...repository, defaultBranch: "main" }, sender, pullRequest: now });
+  const taskCheck = createTaskCheck({ app: bench.app, terms: { ceiling, modelDefault: "gpt-5.5" } });
+  const on = { installation, repository: { ...repository, defaultBranch: "main" } };
+  await taskCheck.ensureShown({ ...on, pullRequest: now });
   const [check] = bench.github.pullRequest(pull).checkRuns;
   if (check === undefined) {
     throw new Error("there is no check");

@@ -239,7 +239,7 @@ export async function buildService(deps: ServiceDeps): Promise<Service> {
     appSlug: async () => (await deps.github.identity()).slug,
     forgetRepository: (id) => sources.ensureRepositoryRemoved(id),
     decidePatch,
-    checkTasks: deps.checksTasks
+    taskCheck: deps.checksTasks
       ? createTaskCheck({ app: deps.github, terms: { ceiling: deps.policy, modelDefault: deps.modelDefault } })
       : null,
     places,

@@ -98,6 +98,7 @@ export * from "./task-file.ts";
 export { readTaskOption, type TaskOptions } from "./task-options.ts";
 export { type TaskProblem, taskProblems } from "./task-problems.ts";
 export { taskSchema } from "./task-schema.ts";
+export { readTaskCheckId, taskCheckId } from "./task-check-id.ts";
 export * from "./task-spec.ts";
 export * from "./trigger.ts";
 export * from "./warm-schedule.ts";

@@ -5,6 +5,7 @@ import { matchesAnyFolded } from "./glob.ts";
 import { type Instant, isRunId, type RunId } from "./ids.ts";
 import { APPLY_PATCH, DISCARD_PATCH } from "./render/check.ts";
 import type { Actor, AskedBy } from "./run-request.ts";
+import { readTaskCheckId } from "./task-check-id.ts";
 import type { PullRequestEvent, Webhook } from "./webhook.ts";
 import type { ButtonEvent } from "./webhook-button.ts";
 import type { CommentEvent, RerunAllEvent, RerunEvent } from "./webhook-asked.ts";
@@ -25,6 +26,13 @@ export type Trigger =
   | { readonly kind: "command"; readonly event: CommentEvent; readonly command: Command }
   /** The same run again, for whoever pressed the button. */
   | { readonly kind: "rerun"; readonly event: RerunEvent; readonly of: RunId }
+  /** The same look at a pull request's task files again. */
+  | {
+      readonly kind: "recheck_tasks";
+      readonly installation: number;
+      readonly repository: RerunEvent["repository"];
+      readonly number: number;
+    }
   /** The same again for every check of ours that is the newest of its task on that commit: GitHub is asked which those are. */
   | { readonly kind: "rerun_all"; readonly event: RerunAllEvent }
   /** Live runs of this pull request end: of this label, or all of them; for `drafted`, those whose task asks for it. */
@@ -127,7 +135,14 @@ function rerunTrigger(event: RerunEvent, options: TriggerOptions): Trigger {
   if (event.sender.type !== "User") {
     return ignore("only people run a check again");
   }
-  return isRunId(externalId) ? { kind: "rerun", event, of: externalId } : ignore("the check run names no run");
+  if (isRunId(externalId)) {
+    return { kind: "rerun", event, of: externalId };
+  }
+  const number = readTaskCheckId(externalId);
+  const { installation, repository } = event;
+  return number === null
+    ? ignore("the check run names no run")
+    : { kind: "recheck_tasks", installation, repository, number };
 }
 
 function rerunAllTrigger(event: RerunAllEvent, options: TriggerOptions): Trigger {

@@ -25,6 +25,7 @@ import {
   Sha,
   Time,
 } from "./webhook-parts.ts";
+import { readTaskCheckId } from "./task-check-id.ts";
 
 /** What the whole service reads of a pull request's payload. Every text in it is hostile. */
 export interface WebhookPullRequest {
@@ -199,7 +200,10 @@ export function meaningOf(webhook: Webhook): string | null {
     case "comment":
       return `${webhook.repository.id}/${webhook.number}/comment/${webhook.comment.id}`;
     case "rerun":
-      return rerunMeaning(webhook.repository.id, webhook.check.id);
+      // A look at task files stays in its check, may be taken as often as somebody presses, and changes nothing twice.
+      return readTaskCheckId(webhook.check.externalId) === null
+        ? rerunMeaning(webhook.repository.id, webhook.check.id)
+        : null;
     case "rerun_all":
       // What comes of it changes the suite, and so a later press has another time.
       return `${webhook.repository.id}/rerun-all/${webhook.suite.id}/${webhook.suite.updatedAt}`;

@@ -158,7 +158,7 @@ async function openIntake(
       listReruns: async () => ({ reruns: [], passedOver: [] }),
     },
     decidePatch: async () => "not applied",
-    checkTasks: null,
+    taskCheck: null,
     operator: { resolve: async () => "not tried here" },
     places: createPlaceStore({ redis, prefix }),
   });

@@ -153,7 +153,11 @@ async function readComment(client: GitHubClient, place: Place, id: number) {
   return { body: body ?? "", userId: user === null ? null : Number(user.id), isEdited: createdAt !== updatedAt };
 }
 
-async function readPullRequest(client: GitHubClient, place: Place, number: number): Promise<WebhookPullRequest | null> {
+export async function readPullRequest(
+  client: GitHubClient,
+  place: Place,
+  number: number,
+): Promise<WebhookPullRequest | null> {
   const { owner, name: repo } = place.repository;
   const found = await orNull(
     client.request("GET /repos/{owner}/{repo}/pulls/{pull_number}", { owner, repo, pull_number: number }),

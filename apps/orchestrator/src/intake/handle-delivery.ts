@@ -26,7 +26,7 @@ import {
 import type { Logger } from "pino";
 import { isFinal } from "../github/app.ts";
 import type { DecidePatch } from "../publish/decide-patch.ts";
-import type { CheckTasks } from "../publish/task-check.ts";
+import type { TaskCheck } from "../publish/task-check.ts";
 import type { Records } from "../runs/records.ts";
 import type { DeliveryRecord, DeliveryStore } from "../store/deliveries.ts";
 import type { PlaceStore } from "../store/places.ts";
@@ -55,7 +55,7 @@ export interface HandleDeliveryDeps {
   /** Puts a run's patch on its branch or discards it, or says on its check why not. Answers with that. Idempotent. */
   readonly decidePatch: DecidePatch;
   /** Null where the operator wants no look at task files. */
-  readonly checkTasks: CheckTasks | null;
+  readonly taskCheck: TaskCheck | null;
 }
 
 /** Runs looked through for repositories whose mirrors are to go. */
@@ -131,15 +131,25 @@ interface Occasion {
 
 /** What became of a delivery, and the look at task files that goes with it. */
 async function withTasks(
-  { checkTasks }: HandleDeliveryDeps,
+  { taskCheck }: HandleDeliveryDeps,
   event: PullRequestEvent | null,
   acted: Became,
 ): Promise<Became> {
-  if (event === null || checkTasks === null) {
+  if (event === null || taskCheck === null) {
     return acted;
   }
-  const found = await checkTasks(event).catch(refusalOf);
+  const found = await taskCheck.ensureShown(event).catch(refusalOf);
   return { state: "applied", reason: acted.state === "ignored" ? found : `${acted.reason}; ${found}` };
+}
+
+/** Whoever presses gets no more than a look, so nothing is asked about them: GitHub lets those press who may write. */
+async function recheckTasks(
+  { taskCheck }: HandleDeliveryDeps,
+  trigger: Trigger & { kind: "recheck_tasks" },
+): Promise<Became> {
+  return taskCheck === null
+    ? { state: "ignored", reason: "the check on task files is switched off" }
+    : { state: "applied", reason: await taskCheck.ensureShownAgain(trigger).catch(refusalOf) };
 }
 
 /** What became of it. */
@@ -157,6 +167,8 @@ async function act(deps: HandleDeliveryDeps, occasion: Occasion, trigger: Trigge
     case "command":
     case "rerun":
       return obey(deps, occasion, trigger);
+    case "recheck_tasks":
+      return recheckTasks(deps, trigger);
     case "rerun_all":
       return rerunAll(deps, occasion, trigger);
     case "cancel": {
@@ -266,13 +278,16 @@ async function rerunAll(
     return { state: "ignored", reason: found };
   }
   const became: Became[] = [...found.passedOver];
-  for (const rerun of found.reruns) {
-    const { repository, check } = rerun.event;
-    const part = String(check.id);
-    const claimed = await deliveries.claimMeaning(rerunMeaning(repository.id, check.id), id);
+  for (const { checkId, trigger: rerun } of found.reruns) {
+    if (rerun.kind === "recheck_tasks") {
+      became.push(await recheckTasks(deps, rerun));
+      continue;
+    }
+    const part = String(checkId);
+    const claimed = await deliveries.claimMeaning(rerunMeaning(trigger.event.repository.id, checkId), id);
     became.push(
       claimed.first
-        ? await obey(deps, { ...occasion, part, run: await deliveries.runOf(id, part) }, rerun)
+        ? await act(deps, { ...occasion, part, run: await deliveries.runOf(id, part) }, rerun)
         : { state: "ignored", reason: `its check was run again by delivery ${claimed.by}` },
     );
   }

@@ -1,9 +1,15 @@
-import { isRunId, type RerunAllEvent, type Store, type Trigger } from "@mayfly/core";
+import { isRunId, readTaskCheckId, type RerunAllEvent, type Store, type Trigger } from "@mayfly/core";
 import type { GitHubApp } from "../github/app.ts";
+
+/** What a press of the button beside one check asks for. */
+interface Rerun {
+  readonly checkId: number;
+  readonly trigger: Trigger & { kind: "rerun" | "recheck_tasks" };
+}
 
 /** What is to be run again, and what is not and why. */
 export interface Reruns {
-  readonly reruns: readonly (Trigger & { kind: "rerun" })[];
+  readonly reruns: readonly Rerun[];
   readonly passedOver: readonly { readonly state: "ignored"; readonly reason: string }[];
 }
 
@@ -31,23 +37,26 @@ export async function listReruns(deps: { app: GitHubApp; store: Store }, event: 
       per_page: CHECKS_MAX,
     }),
   );
-  const reruns: (Trigger & { kind: "rerun" })[] = [];
+  const reruns: Rerun[] = [];
   const passedOver: string[] = [];
-  for (const { id, external_id: run, status, completed_at: end } of data.check_runs) {
-    const former = run !== null && isRunId(run) ? await deps.store.loadRun(run) : null;
-    if (former === null) {
-      passedOver.push(`the run of check run ${Number(id)} is not known here`);
+  for (const { id, external_id: externalId, status, completed_at: end } of data.check_runs) {
+    const checkId = Number(id);
+    const run = externalId !== null && isRunId(externalId) ? await deps.store.loadRun(externalId) : null;
+    const number = readTaskCheckId(externalId ?? "");
+    const what = run === null ? "the look at task files" : `run ${run.value.id}`;
+    if (run === null && number === null) {
+      passedOver.push(`the run of check run ${checkId} is not known here`);
     } else if (status !== "completed") {
-      passedOver.push(`run ${former.value.id} goes on`);
+      passedOver.push(`${what} goes on`);
     } else if (end !== null && Date.parse(end) > suite.updatedAt + BEHIND_MS) {
-      passedOver.push(`run ${former.value.id} has answered it since`);
-    } else {
-      const check = { id: Number(id), appSlug, externalId: former.value.id };
-      reruns.push({
-        kind: "rerun",
-        of: former.value.id,
-        event: { kind: "rerun", installation, repository, sender, check },
-      });
+      passedOver.push(`${what} has answered it since`);
+    } else if (run !== null) {
+      const of = run.value.id;
+      const check = { id: checkId, appSlug, externalId: of };
+      const event = { kind: "rerun", installation, repository, sender, check } as const;
+      reruns.push({ checkId, trigger: { kind: "rerun", of, event } });
+    } else if (number !== null) {
+      reruns.push({ checkId, trigger: { kind: "recheck_tasks", installation, repository, number } });
     }
   }
   if (data.total_count > data.check_runs.length) {

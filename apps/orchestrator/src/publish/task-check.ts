@@ -6,25 +6,33 @@ import {
   renderTaskCheck,
   TASK_FOLDER,
   type TaskContent,
+  taskCheckId,
   type TaskFileChange,
   type TaskTerms,
 } from "@mayfly/core";
 import type { GitHubApp, GitHubClient, Place } from "../github/app.ts";
 import { orNull, readContent, readFolder } from "../github/contents.ts";
+import { readPullRequest } from "../github/pull-requests.ts";
 import { ensureCheckRun } from "./check-run.ts";
+
+/** A pull request as it is. */
+type Seen = Pick<PullRequestEvent, "installation" | "repository" | "pullRequest">;
 
 /**
  * Says on a pull request, in the check `mayfly / tasks` on its head, what its changes of task files come to. Idempotent: one
  * check for a pull request and head, however often the same delivery comes. Needs no run and no machine, and reads through
- * the App alone. Throws GITHUB_UNAVAILABLE, GITHUB_REFUSED.
- *
- * @returns What was done, for the delivery's record.
+ * the App alone. Both throw GITHUB_UNAVAILABLE, GITHUB_REFUSED, and return what was done, for the delivery's record.
  */
-export type CheckTasks = (event: PullRequestEvent) => Promise<string>;
+export interface TaskCheck {
+  ensureShown(seen: Seen): Promise<string>;
+  /** The same for an open pull request into the default branch that is to be looked up first: as it is now. */
+  ensureShownAgain(asked: Pick<Seen, "installation" | "repository"> & { readonly number: number }): Promise<string>;
+}
 
-export function createTaskCheck(deps: { app: GitHubApp; terms: TaskTerms }): CheckTasks {
+export function createTaskCheck(deps: { app: GitHubApp; terms: TaskTerms }): TaskCheck {
   const { app, terms } = deps;
-  return async ({ installation, repository, pullRequest }) => {
+
+  async function ensureShown({ installation, repository, pullRequest }: Seen): Promise<string> {
     const foreign = refuseRepository(`${repository.owner}/${repository.name}`, terms.ceiling);
     if (foreign !== null) {
       return foreign;
@@ -40,9 +48,20 @@ export function createTaskCheck(deps: { app: GitHubApp; terms: TaskTerms }): Che
     const judged = changes.files.map((change) => judgeTaskChange(change, terms));
     const content = renderTaskCheck(judged, changes.more, repository.defaultBranch);
     const { id: appId } = await app.identity();
-    const check = { repository, head, name: CHECK_NAME, externalId: `tasks:${pullRequest.number}` };
+    const check = { repository, head, name: CHECK_NAME, externalId: taskCheckId(pullRequest.number) };
     await app.withClient("progress", place, (client) => ensureCheckRun({ client, appId, check, content }));
     return content.title;
+  }
+
+  return {
+    ensureShown,
+    async ensureShownAgain({ installation, repository, number }) {
+      const place: Place = { installation, repository };
+      const pullRequest = await app.withClient("read", place, (client) => readPullRequest(client, place, number));
+      return pullRequest?.state === "open" && pullRequest.base.ref === repository.defaultBranch
+        ? ensureShown({ installation, repository, pullRequest })
+        : `pull request ${number} is not open for the default branch`;
+    },
   };
 }
 
