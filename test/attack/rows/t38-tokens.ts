@@ -20,6 +20,7 @@ const table: Readonly<Record<string, readonly string[]>> = {
   answer: ["metadata:read", "pull_requests:write"],
   publish: ["checks:write", "metadata:read", "pull_requests:write"],
   patch: ["contents:write", "metadata:read"],
+  draft: ["contents:write", "metadata:read", "pull_requests:write"],
 };
 const purposes = Object.keys(table);
 /** A sweep asks GitHub a handful of times. */

@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { chmod, chown, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { chmod, chown, mkdir, mkdtemp, readFile, rm, rmdir, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { codexArguments } from "../../../apps/agent/src/invocation.ts";
@@ -18,6 +18,9 @@ const OUTPUT_CHARS_MAX = 64 * 1024;
 const VENDOR = "package/vendor/x86_64-unknown-linux-musl";
 /** `nobody`: the CLI behaves otherwise as root. */
 const NOBODY = 65_534;
+const IS_ROOT = process.getuid?.() === 0;
+/** The CLI (0.169.0) makes this folder whatever TMPDIR says, and leaves it. */
+const DAEMON = `/tmp/codex-daemon-${IS_ROOT ? NOBODY : process.getuid?.()}`;
 
 interface RunOptions {
   readonly model: string;
@@ -68,7 +71,16 @@ export async function unpackCodex(): Promise<CodexCli> {
     });
     await rm(tarball);
     await chmod(root, 0o755);
-    return { run: (options) => run(root, options), remove: () => rm(root, { recursive: true, force: true }) };
+    const wasThere = (await stat(DAEMON).catch(() => null)) !== null;
+    return {
+      run: (options) => run(root, options),
+      async remove() {
+        await rm(root, { recursive: true, force: true });
+        if (!wasThere) {
+          await rmdir(DAEMON).catch(orMissing);
+        }
+      },
+    };
   } catch (error) {
     await rm(root, { recursive: true, force: true });
     throw error;
@@ -76,13 +88,12 @@ export async function unpackCodex(): Promise<CodexCli> {
 }
 
 async function run(root: string, options: RunOptions): Promise<CodexRun> {
-  const isRoot = process.getuid?.() === 0;
   const folder = await mkdtemp(join(root, "run-"));
   const inside = { repository: join(folder, "repo"), home: join(folder, "home"), out: join(folder, "home/out") };
   const temporary = join(folder, "tmp");
   for (const path of [folder, inside.repository, inside.home, inside.out, join(inside.home, ".codex"), temporary]) {
     await mkdir(path, { recursive: true });
-    if (isRoot) {
+    if (IS_ROOT) {
       await chown(path, NOBODY, NOBODY);
     }
   }
@@ -118,7 +129,7 @@ async function run(root: string, options: RunOptions): Promise<CodexRun> {
     stdio: ["pipe", "pipe", "pipe"],
     // A group of its own, so that nothing it started outlives it.
     detached: true,
-    ...(isRoot ? { uid: NOBODY, gid: NOBODY } : {}),
+    ...(IS_ROOT ? { uid: NOBODY, gid: NOBODY } : {}),
   });
   let output = "";
   const keep = (chunk: Buffer) => {
@@ -141,4 +152,10 @@ async function run(root: string, options: RunOptions): Promise<CodexRun> {
   killGroup();
   const lastMessage = await readFile(join(inside.out, "last-message.md"), "utf8").catch(() => "");
   return { exitCode, lastMessage, output };
+}
+
+function orMissing(error: NodeJS.ErrnoException): void {
+  if (error.code !== "ENOENT") {
+    throw error;
+  }
 }
