@@ -2,7 +2,8 @@ import { array, assert, constantFrom, property, tuple } from "fast-check";
 import { describe, expect, it } from "vitest";
 import { limits } from "@mayfly/core";
 import { makeSafe } from "../../packages/core/src/safe-output/make-safe.ts";
-import { corpus, pieces } from "./corpus.ts";
+import { corpus } from "./corpus.ts";
+import { pieces } from "./pieces.ts";
 import { findLive } from "./oracle.ts";
 
 const scope = { repository: { owner: "acme", name: "app" }, githubHost: "github.com" };

@@ -101,3 +101,6 @@ export function same(a: Json, b: Json): boolean {
 export function unless(holds: boolean, what: string): string[] {
   return holds ? [] : [what];
 }
+
+/** By name, each a rule that answers with what breaks it. */
+export type Rules = Readonly<Record<string, (template: Template) => string[]>>;
