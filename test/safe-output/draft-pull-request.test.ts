@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type GitHubBench, MAINTAINER, openGitHubAlone } from "../attack/github-bench.ts";
 import type { PullView } from "../fakes/github/views.ts";
-import { change, NEW, offer, type Offered, WAITING } from "./offered.ts";
+import { change, hindrances, NEW, offer, type Offered, WAITING } from "./offered.ts";
 
 const kind = "draft-pull-request" as const;
 
@@ -102,6 +102,19 @@ describe("a task that opens a draft pull request", () => {
     expect(offered.check().said).toContain("**The patch was not opened as a draft pull request**");
   });
 
+  it("keeps its branch where GitHub says that a pull request is there already, and does not list it yet", async () => {
+    const offered = await offer(bench, [change()], { kind });
+    bench.github.failNext({ method: "POST", pathPattern: /\/pulls$/, lost: true });
+    await expect(offered.settle()).rejects.toMatchObject({ code: "GITHUB_UNAVAILABLE" });
+    bench.github.failNext({ method: "GET", pathPattern: /\/pulls$/, status: 200, body: [], times: 2 });
+    await offered.settle();
+    expect(await isBranch(offered)).toBe(true);
+    expect(drafts(offered)).toMatchObject([{ draft: true, state: "open" }]);
+    expect(offered.check().said).toContain("look whether one is there already");
+    // By the time somebody presses the button GitHub lists it.
+    expect(await offered.press()).toContain(`it is pull request #${drafts(offered)[0]?.number}`);
+  });
+
   it("lets the patch wait where the repository may have no drafts, leaves no branch, and says so", async () => {
     const offered = await offer(bench, [change()], { kind });
     bench.github.failNext({
@@ -117,25 +130,9 @@ describe("a task that opens a draft pull request", () => {
     expect(await offered.press()).toContain("the patch is commit");
   });
 
-  it.each<[string, (offered: Offered) => unknown, string]>([
-    [
-      "who asked for the run may not write there any more",
-      ({ pull }) => bench.github.setRole(pull.repo, MAINTAINER, "triage"),
-      `${MAINTAINER} has the role triage`,
-    ],
-    [
-      "somebody pushed since",
-      ({ pull }) => bench.github.push(pull, { files: { "other.md": "x\n" } }),
-      "nothing is forced: run the task again",
-    ],
-    [
-      "the pull request is closed",
-      ({ pull }) => bench.github.closePullRequest(pull, { by: MAINTAINER }),
-      "the pull request is closed",
-    ],
-  ])("opens none where %s, and says why", async (_what, happens, why) => {
+  it.each(hindrances)("opens none where $what, and says why", async ({ happens, why }) => {
     const offered = await offer(bench, [change()], { kind });
-    await happens(offered);
+    await happens(bench, offered);
     await offered.settle();
     expect(drafts(offered)).toEqual([]);
     expect(await isBranch(offered)).toBe(false);

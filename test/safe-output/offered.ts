@@ -124,3 +124,26 @@ async function publishIn(triesMax: number, publish: () => Promise<RunEvent>): Pr
 
 /** What a person may press while a patch waits. */
 export const WAITING = ["apply_patch", "discard_patch", "run_again"];
+
+/** What may have come between a run and its patch, and the words that say so. */
+export const hindrances: readonly {
+  readonly what: string;
+  readonly happens: (bench: GitHubBench, offered: Offered) => unknown;
+  readonly why: string;
+}[] = [
+  {
+    what: "who asked for the run may not write there any more",
+    happens: ({ github }, { pull }) => github.setRole(pull.repo, MAINTAINER, "triage"),
+    why: `${MAINTAINER} has the role triage`,
+  },
+  {
+    what: "somebody pushed since",
+    happens: ({ github }, { pull }) => github.push(pull, { files: { "other.md": "x\n" } }),
+    why: "nothing is forced: run the task again",
+  },
+  {
+    what: "the pull request is closed",
+    happens: ({ github }, { pull }) => github.closePullRequest(pull, { by: MAINTAINER }),
+    why: "the pull request is closed",
+  },
+];

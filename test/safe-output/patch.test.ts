@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type GitHubBench, MAINTAINER, openGitHubAlone } from "../attack/github-bench.ts";
-import { blobOf, change, NEW, offer, type Offered, WAITING } from "./offered.ts";
+import { blobOf, change, hindrances, NEW, offer, type Offered, WAITING } from "./offered.ts";
 
 let bench: GitHubBench;
 let end: () => Promise<void>;
@@ -185,25 +185,9 @@ describe("a task that commits by itself", () => {
     );
   });
 
-  it.each<[string, (offered: Offered) => unknown, string]>([
-    [
-      "who asked for the run may not write there any more",
-      ({ pull }) => bench.github.setRole(pull.repo, MAINTAINER, "triage"),
-      `${MAINTAINER} has the role triage`,
-    ],
-    [
-      "somebody pushed since",
-      ({ pull }) => bench.github.push(pull, { files: { "other.md": "x\n" } }),
-      "nothing is forced: run the task again",
-    ],
-    [
-      "the pull request is closed",
-      ({ pull }) => bench.github.closePullRequest(pull, { by: MAINTAINER }),
-      "the pull request is closed",
-    ],
-  ])("lets it wait for a person where %s, and says why", async (_what, happens, why) => {
+  it.each(hindrances)("lets it wait for a person where $what, and says why", async ({ happens, why }) => {
     const offered = await offer(bench, [change()], { kind });
-    await happens(offered);
+    await happens(bench, offered);
     const before = headOf(offered);
     await offered.settle();
     expect(headOf(offered)).toBe(before);

@@ -77,6 +77,9 @@ export async function findDraft(
   return found === undefined ? null : { number: found.number, url: found.html_url };
 }
 
+/** What GitHub says where a repository's plan has none: "Draft pull requests are not supported in this repository." */
+const NO_DRAFTS = /draft pull requests are not supported/i;
+
 /** GitHub lists no more at once. So many from one branch of a run's name there are only if somebody wants that. */
 const PAGE = 100;
 
@@ -157,6 +160,13 @@ async function openDraft(client: GitHubClient, proposal: Proposal): Promise<Draf
     const other = await findDraft(client, proposal);
     if (other !== null) {
       return { kind: "drafted", ...other };
+    }
+    // A pull request that GitHub does not list yet ends with its branch: the branch goes only where there can be none.
+    if (!NO_DRAFTS.test(String(error))) {
+      return {
+        kind: "refused",
+        why: `GitHub opened none from the branch ${branch}, which stays: look whether one is there already`,
+      };
     }
     await client.request("DELETE /repos/{owner}/{repo}/git/refs/{ref}", { ...whereOf(origin), ref: `heads/${branch}` });
     return { kind: "refused", why: "GitHub opened no draft pull request: not every repository may have drafts" };
