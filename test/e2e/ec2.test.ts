@@ -1,6 +1,4 @@
-import { once } from "node:events";
 import { readFile } from "node:fs/promises";
-import { type AddressInfo, createServer } from "node:net";
 import { join } from "node:path";
 import type { MachineId, Receipt } from "@mayfly/core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -16,6 +14,7 @@ import { createEc2Guests, type Ec2Guests } from "../support/ec2-guests.ts";
 import { processesNaming } from "../support/service.ts";
 import { startWorld, type TestWorld } from "../support/world.ts";
 import { ended, endingOf, label, leave, noMachineLeft, openPull, published, RUN_MS } from "./scene.ts";
+import { freePort } from "../support/free-port.ts";
 
 const TASK = "---\ntimeout: 10m\n---\nReview what this pull request changes.\n";
 /** The model answers this task the second time only. */
@@ -212,14 +211,4 @@ function only<T>(things: readonly T[]): T {
 
 function receiptOf({ receipt }: RunView): Receipt {
   return receipt as Receipt;
-}
-
-/** The guests are told the port before anything listens there. */
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port: free } = server.address() as AddressInfo;
-  server.close();
-  await once(server, "close");
-  return free;
 }

@@ -10,7 +10,8 @@ import { createFakeGitHub, type FakeGitHub } from "../fakes/github/server.ts";
 import { run, say, stall } from "../fakes/model/script.ts";
 import { createFakeModel, type FakeModel } from "../fakes/model/server.ts";
 import { createEc2Guests, type Ec2Guests } from "../support/ec2-guests.ts";
-import { type Balancer, freePort, type Host, startBalancer, startHost, startSharedRedis } from "../support/hosts.ts";
+import { freePort } from "../support/free-port.ts";
+import { type Balancer, type Host, startBalancer, startHost, startSharedRedis } from "../support/hosts.ts";
 import { controlOf, eventually, makeStateDir, processesNaming } from "../support/service.ts";
 import type { TestWorld } from "../support/world.ts";
 import {
@@ -54,6 +55,8 @@ let redis: Awaited<ReturnType<typeof startSharedRedis>>;
 let shared: Awaited<ReturnType<typeof makeStateDir>>;
 let balancer: Balancer;
 let hosts: Hosts;
+/** Every one that was asked for: where one does not start, the others are there to be stopped. */
+const starting: Promise<Host>[] = [];
 let world: TestWorld;
 /** Whether the model answers the next run's first call with the beginning of an answer alone. */
 let isHeld = false;
@@ -88,8 +91,9 @@ beforeAll(async () => {
 
 afterAll(async () => {
   try {
-    const all = [hosts.intake, hosts.web, ...hosts.workers, ...hosts.brokers.values()];
-    await Promise.all(all.map((host) => host.stop()));
+    const starts = await Promise.allSettled(starting);
+    const started = starts.flatMap((start) => (start.status === "fulfilled" ? [start.value] : []));
+    await Promise.all(started.map((host) => host.stop()));
   } finally {
     await Promise.all([github.close(), model.close(), ec2.close(), balancer.close(), redis.stop()]);
     await Promise.all([rm(keyFile(), { force: true }), shared.remove()]);
@@ -295,6 +299,11 @@ async function startHosts(doors: readonly [number, number]): Promise<Hosts> {
     MAYFLY_LISTEN_INTERNAL_PORT: "0",
     ...(await fleetSettings()),
   };
+  const start = (settings: Parameters<typeof startHost>[0]) => {
+    const host = startHost(settings);
+    starting.push(host);
+    return host;
+  };
   const worker = {
     ...common,
     MAYFLY_ROLES: "worker",
@@ -312,11 +321,11 @@ async function startHosts(doors: readonly [number, number]): Promise<Hosts> {
     MAYFLY_LISTEN_MACHINES_PORT: String(door),
   });
   const [intake, web] = await Promise.all([
-    startHost({ ...common, MAYFLY_ROLES: "intake", MAYFLY_WEBHOOK_SECRET: webhookSecret }),
-    startHost({ ...common, MAYFLY_ROLES: "web" }),
+    start({ ...common, MAYFLY_ROLES: "intake", MAYFLY_WEBHOOK_SECRET: webhookSecret }),
+    start({ ...common, MAYFLY_ROLES: "web" }),
   ]);
-  const [one, other] = await Promise.all(doors.map((door) => startHost(brokerAt(door))));
-  const workers = await Promise.all([startHost(worker), startHost(worker)]);
+  const [one, other] = await Promise.all(doors.map((door) => start(brokerAt(door))));
+  const workers = await Promise.all([start(worker), start(worker)]);
   if (one === undefined || other === undefined) {
     throw new Error("there is no broker");
   }

@@ -1,7 +1,5 @@
 import { execFile } from "node:child_process";
-import { once } from "node:events";
 import { readFile } from "node:fs/promises";
-import { type AddressInfo, createServer } from "node:net";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { hostEnvironment } from "../support/host-environment.ts";
@@ -10,6 +8,7 @@ import { type Ec2Fake, startEc2Fake } from "../fakes/ec2/server.ts";
 import { addTemplate, createTestClient } from "../fakes/ec2/testing.ts";
 import { createEc2Guests, type Ec2Guests } from "../support/ec2-guests.ts";
 import { makeStateDir, processesNaming } from "../support/service.ts";
+import { freePort } from "../support/free-port.ts";
 
 const main = fileURLToPath(new URL("../../apps/orchestrator/src/main.ts", import.meta.url));
 /** An image that must be built first takes minutes on a small host. */
@@ -117,14 +116,4 @@ function powerOff(instance: string): void {
   if (ec2.state.instances().some(({ id, phase }) => id === instance && (phase === "running" || phase === "pending"))) {
     ec2.powerOff(instance);
   }
-}
-
-/** The guests are told the port before anything listens there. */
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, "close");
-  return port;
 }

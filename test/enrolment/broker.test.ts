@@ -1,6 +1,6 @@
 import { once } from "node:events";
 import { mkdir, rm } from "node:fs/promises";
-import { type AddressInfo, createServer } from "node:net";
+import { createServer } from "node:net";
 import { join } from "node:path";
 import { type PresentMachine, parseConfig } from "@mayfly/core";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
@@ -22,6 +22,7 @@ import {
   until,
 } from "../../apps/orchestrator/src/store/test-redis.fixture.ts";
 import { bootingMachine } from "../attack/records.ts";
+import { freePort } from "../support/free-port.ts";
 
 const HERE = "127.0.0.11";
 const HOST = "127.0.0.1";
@@ -131,14 +132,4 @@ async function listenAndHangUp(path: string) {
       await once(server, "close");
     },
   };
-}
-
-/** One that nobody has, and that both brokers of a test listen at. */
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, HOST);
-  await once(server, "listening");
-  const { port: free } = server.address() as AddressInfo;
-  server.close();
-  await once(server, "close");
-  return free;
 }

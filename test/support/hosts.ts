@@ -1,9 +1,10 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdir, readdir, readFile, rm } from "node:fs/promises";
-import { type AddressInfo, connect, createServer, type Server, type Socket } from "node:net";
+import { connect, createServer, type Server, type Socket } from "node:net";
 import { join } from "node:path";
 import { eventually, makeStateDir, processesNaming, type RunningService, startService } from "./service.ts";
+import { freePort } from "./free-port.ts";
 
 const END_MS = 60_000;
 
@@ -20,7 +21,10 @@ export interface Host {
 /** Starts `mayfly serve` with a state folder of its own and this environment alone. */
 export async function startHost(environment: Record<string, string>): Promise<Host> {
   const state = await makeStateDir();
-  const service = await startService({ ...environment, MAYFLY_STATE_DIR: state.path });
+  const service = await startService({ ...environment, MAYFLY_STATE_DIR: state.path }).catch(async (error: unknown) => {
+    await state.remove();
+    throw error;
+  });
   return {
     service,
     stateDir: state.path,
@@ -146,14 +150,4 @@ export async function startBalancer(port: number, targets: readonly number[]): P
       await once(balancer, "close");
     },
   };
-}
-
-/** A port that nobody has this moment. */
-export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, "close");
-  return port;
 }

@@ -1,11 +1,10 @@
-import { once } from "node:events";
 import { readFile } from "node:fs/promises";
-import { type AddressInfo, createServer } from "node:net";
 import { join } from "node:path";
 import { type Ec2Fake, startEc2Fake } from "../../../fakes/ec2/server.ts";
 import { addTemplate, createTestClient } from "../../../fakes/ec2/testing.ts";
 import { createEc2Guests, type Ec2Guests } from "../../../support/ec2-guests.ts";
 import { startWorld, type TestWorld, type WorldOptions } from "../../../support/world.ts";
+import { freePort } from "../../../support/free-port.ts";
 
 /** A service whose machines are instances of the stand-in for EC2, each with a real guest. */
 export interface Ec2World {
@@ -79,14 +78,4 @@ function powerOff(ec2: Ec2Fake, instance: string): void {
   if (lives) {
     ec2.powerOff(instance);
   }
-}
-
-/** The guests are told the port before anything listens there. */
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, "close");
-  return port;
 }
